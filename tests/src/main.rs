@@ -1,0 +1,2 @@
+//! The lab: workloads and scenarios that provoke what tcpress measures.
+fn main() {}

@@ -1,0 +1,2 @@
+//! Set-up, virtual machines, tests and demo.
+fn main() {}
