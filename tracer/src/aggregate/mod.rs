@@ -1,0 +1,12 @@
+//! From records to sums.
+
+use tracer_common::{TallyKey, TallyValue};
+
+/// What one key did within the window.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Delta {
+    /// Whose.
+    pub key: TallyKey,
+    /// How much: the differences of two readings; the `last_*` fields are those of the later one.
+    pub value: TallyValue,
+}

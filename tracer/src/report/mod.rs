@@ -1,0 +1,1 @@
+//! The public model: the only thing that is serialised.
