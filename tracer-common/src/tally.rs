@@ -8,8 +8,19 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Whose counts: always read from the socket, never from the running task.
 #[repr(C)]
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, FromBytes, IntoBytes,
-    Immutable, KnownLayout,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
 )]
 pub struct TallyKey {
     /// Id of the socket's cgroup in the default (v2) hierarchy (`sk_cgrp_data`); 0 when it has none.
@@ -134,7 +145,9 @@ impl TallyValue {
     /// Segments of one queue whose admission failed, over all limits.
     #[must_use]
     pub fn verdicts_of(&self, queue: usize) -> u64 {
-        (0..limit::COUNT).map(|l| self.verdicts[slot(queue, l)]).sum()
+        (0..limit::COUNT)
+            .map(|l| self.verdicts[slot(queue, l)])
+            .sum()
     }
 }
 
