@@ -101,6 +101,8 @@ pub struct TallyValue {
     /// Verdicts on segments whose admission failed, by [`slot`]. The sum over `queue::RCV` and
     /// `queue::SEND_RCVQ` is the kernel's `TCPRcvQDrop`, that over `queue::OFO` its `TCPOFODrop`.
     pub verdicts: [u64; VERDICT_SLOTS],
+    /// When evidence was last sent, by [`slot`], in nanoseconds of `CLOCK_MONOTONIC`.
+    pub last_evidence_ns: [u64; VERDICT_SLOTS],
     /// Calls of the prune path by the limit that called for it; the sum is `PruneCalled`.
     pub prunes: [u64; limit::COUNT],
     /// Prunes that gave up: `RcvPruned`.
@@ -121,8 +123,6 @@ pub struct TallyValue {
     pub last_allocated_pages: u64,
     /// `tcp_mem[2]` as compared at that failure, in pages.
     pub last_tcp_mem_max_pages: u64,
-    /// When evidence was last sent, by [`slot`], in nanoseconds of `CLOCK_MONOTONIC`.
-    pub last_evidence_ns: [u64; VERDICT_SLOTS],
 }
 crate::pod!(TallyValue);
 

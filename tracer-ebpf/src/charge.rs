@@ -61,5 +61,5 @@ pub(crate) fn failed_for(sk: Object) -> bool {
 
 #[inline(always)]
 fn memcg_of(sk: Object) -> u64 {
-    read::<u64>(sk, offset!(sock_memcg)).unwrap_or(0)
+    read(sk, offset!(sock_memcg))
 }

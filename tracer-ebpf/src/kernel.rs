@@ -4,11 +4,11 @@
 //! The path of the ordinary segment uses [`typed`] loads through pointers that the verifier knows; a
 //! wrong offset is then refused at load. Everything behind a failure uses [`read`].
 
-use aya_ebpf::{
-    EbpfContext,
-    helpers::{bpf_probe_read_kernel, bpf_probe_read_kernel_buf},
-};
+use core::mem::MaybeUninit;
+
+use aya_ebpf::{EbpfContext, helpers::generated::bpf_probe_read_kernel};
 use tracer_common::{Layout, Settings, layout::ABSENT};
+use zerocopy::FromZeros;
 
 #[unsafe(no_mangle)]
 pub(crate) static LAYOUT: Layout = Layout::ABSENT;
@@ -65,23 +65,45 @@ pub(crate) fn typed<T: Copy>(object: Object, offset: u32) -> T {
     unsafe { core::ptr::read_volatile(object.add(offset as usize).cast::<T>()) }
 }
 
-/// Checked read of a field; `None` when this kernel does not have it or the address is bad.
+/// Checked read of a field; zero where this kernel does not have it or the address is bad. The helper
+/// itself clears what it cannot read, so there is no branch for the verifier to walk twice.
 #[inline(always)]
-pub(crate) fn read<T>(object: Object, offset: u32) -> Option<T> {
-    if offset == ABSENT || object.is_null() {
-        return None;
+pub(crate) fn read<T: FromZeros>(object: Object, offset: u32) -> T {
+    if offset == ABSENT {
+        return T::new_zeroed();
     }
-    // SAFETY: the helper checks the address.
-    unsafe { bpf_probe_read_kernel(object.wrapping_add(offset as usize).cast::<T>()) }.ok()
+    let mut value = MaybeUninit::<T>::uninit();
+    // SAFETY: the helper checks the address and writes every byte of the value in any case; all-zero
+    // bytes are a valid one.
+    unsafe {
+        bpf_probe_read_kernel(
+            value.as_mut_ptr().cast(),
+            size_of::<T>() as u32,
+            object.wrapping_add(offset as usize).cast(),
+        );
+        value.assume_init()
+    }
+}
+
+/// Checked read of a pointer to follow.
+#[inline(always)]
+pub(crate) fn follow(object: Object, offset: u32) -> Object {
+    read::<u64>(object, offset) as Object
 }
 
 /// Checked read of a field into place; zeroes where it cannot be read.
 #[inline(always)]
 pub(crate) fn read_into(object: Object, offset: u32, into: &mut [u8]) {
-    // SAFETY: the helper checks the address, and clears the buffer where it is bad.
-    let done = offset != ABSENT
-        && unsafe { bpf_probe_read_kernel_buf(object.wrapping_add(offset as usize), into) }.is_ok();
-    if !done {
+    if offset == ABSENT {
         into.fill(0);
+        return;
+    }
+    // SAFETY: as for `read`.
+    unsafe {
+        bpf_probe_read_kernel(
+            into.as_mut_ptr().cast(),
+            into.len() as u32,
+            object.wrapping_add(offset as usize).cast(),
+        );
     }
 }

@@ -5,23 +5,23 @@ use aya_ebpf::{
     helpers::bpf_probe_read_kernel_str_bytes, macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use tracer_common::{CgroupRecord, TallyKey, event::CGROUP_PATH_MAX, lost};
+use tracer_common::{CgroupRecord, TallyKey, event::CGROUP_PATH_MAX, layout::ABSENT, lost};
 
 use crate::{
-    kernel::{Object, offset, read, slot},
+    kernel::{Object, follow, offset, read, slot},
     maps::{CGROUPS, lose},
 };
 
 /// The key of a socket's owner.
 #[inline(always)]
 pub(crate) fn of(sk: Object) -> TallyKey {
-    let memcg: Object = read(sk, offset!(sock_memcg)).unwrap_or(core::ptr::null());
-    let net: Object = read(sk, offset!(sock_net)).unwrap_or(core::ptr::null());
+    let memcg = follow(sk, offset!(sock_memcg));
+    let net = follow(sk, offset!(sock_net));
     TallyKey {
         cgroup_id: cgroup_id(cgroup_of(sk)),
-        memcg_id: cgroup_id(read(memcg, offset!(memcg_cgroup)).unwrap_or(core::ptr::null())),
-        netns_cookie: read(net, offset!(net_cookie)).unwrap_or(0),
-        netns_inum: read(net, offset!(net_inum)).unwrap_or(0),
+        memcg_id: cgroup_id(follow(memcg, offset!(memcg_cgroup))),
+        netns_cookie: read(net, offset!(net_cookie)),
+        netns_inum: read(net, offset!(net_inum)),
         reserved: 0,
     }
 }
@@ -30,20 +30,21 @@ pub(crate) fn of(sk: Object) -> TallyKey {
 /// else (`include/linux/cgroup-defs.h`), and then the socket belongs to the root cgroup.
 #[inline(always)]
 fn cgroup_of(sk: Object) -> Object {
-    if let Some(cgroup) = read::<Object>(sk, offset!(sock_cgroup)) {
-        return cgroup;
+    if offset!(sock_cgroup) != ABSENT {
+        return follow(sk, offset!(sock_cgroup));
     }
-    match read::<u64>(sk, offset!(sock_cgroup_val)) {
-        Some(word) if word & 3 == 0 => word as Object,
-        _ => core::ptr::null(),
+    let word = read::<u64>(sk, offset!(sock_cgroup_val));
+    if word & 3 == 0 {
+        word as Object
+    } else {
+        core::ptr::null()
     }
 }
 
+/// The id of a cgroup; 0 for none.
 #[inline(always)]
 fn cgroup_id(cgroup: Object) -> u64 {
-    read::<Object>(cgroup, offset!(cgroup_kn))
-        .and_then(|kn| read::<u64>(kn, offset!(kernfs_id)))
-        .unwrap_or(0)
+    read(follow(cgroup, offset!(cgroup_kn)), offset!(kernfs_id))
 }
 
 /// `cgroup:cgroup_mkdir(cgroup, path)`.
@@ -59,9 +60,14 @@ pub(crate) fn cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the record is ours until submitted; every field is written before it is.
     unsafe {
         (*record_ptr).id = cgroup_id(cgroup);
-        (*record_ptr).hierarchy = read::<Object>(cgroup, offset!(cgroup_root))
-            .and_then(|root| read::<u32>(root, offset!(cgroup_root_hierarchy_id)))
-            .unwrap_or(u32::MAX);
+        (*record_ptr).hierarchy = if offset!(cgroup_root_hierarchy_id) == ABSENT {
+            u32::MAX
+        } else {
+            read(
+                follow(cgroup, offset!(cgroup_root)),
+                offset!(cgroup_root_hierarchy_id),
+            )
+        };
         core::ptr::write_bytes(record_ptr.cast::<u8>().add(16), 0, CGROUP_PATH_MAX);
         let buffer = &mut (*record_ptr).path;
         (*record_ptr).path_len = match bpf_probe_read_kernel_str_bytes(path, buffer) {

@@ -8,7 +8,7 @@ use crate::{
     charge,
     double::{Twin, doubled},
     frame::{self, Frame, HAD_ROOM, NO_LIMIT, NOT_SEEN},
-    kernel::{Object, offset, read, slot},
+    kernel::{Object, follow, offset, read, slot},
     sock,
 };
 
@@ -80,8 +80,8 @@ pub(crate) fn exceed_buf_limit(ctx: BtfTracePointContext) -> i32 {
     };
     frame.allocated_pages = slot!(&ctx, 2);
     let proto = slot!(&ctx, 1) as Object;
-    frame.tcp_mem_max_pages = read::<Object>(proto, offset!(proto_sysctl_mem))
-        .and_then(|tcp_mem| read::<u64>(tcp_mem, 2 * size_of::<u64>() as u32))
-        .unwrap_or(NOT_SEEN);
+    let tcp_mem = follow(proto, offset!(proto_sysctl_mem));
+    let max: u64 = read(tcp_mem, 2 * size_of::<u64>() as u32);
+    frame.tcp_mem_max_pages = if max == 0 { NOT_SEEN } else { max };
     0
 }

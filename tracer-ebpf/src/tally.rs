@@ -1,10 +1,7 @@
 //! Adding to the exact counts of an owner.
 
 use aya_ebpf::bindings::BPF_NOEXIST;
-use tracer_common::{
-    TallyKey, TallyValue, lost,
-    tally::{VERDICT_SLOTS, limit},
-};
+use tracer_common::{TallyKey, TallyValue, lost, tally::limit};
 
 use crate::{
     frame::{NO_LIMIT, NOT_SEEN},
@@ -91,15 +88,28 @@ fn add_some(counter: *mut u64, amount: u32) {
     }
 }
 
+/// The cell of a limit in an array of a tally. No limit is larger than the mask, which is there for the
+/// verifier alone: it cannot follow a comparison as far as this, and what the mask still lets through
+/// lies within the tally.
+#[inline(always)]
+unsafe fn cell<const N: usize>(array: *mut [u64; N], first: usize, limit: u32) -> *mut u64 {
+    // SAFETY: the caller's pointer is to a field of a tally that others follow.
+    unsafe { array.cast::<u64>().add(first + (limit & 7) as usize) }
+}
+
 /// Counts a verdict.
 #[inline(always)]
-pub(crate) fn verdict(tally: *mut TallyValue, slot: usize, verdict: &Verdict) {
-    if slot >= VERDICT_SLOTS {
-        return;
-    }
+pub(crate) fn verdict(tally: *mut TallyValue, queue: usize, verdict: &Verdict) {
     // SAFETY: as above; the two `last_*` words are single stores, the later one wins.
     unsafe {
-        add((&raw mut (*tally).verdicts).cast::<u64>().add(slot), 1);
+        add(
+            cell(
+                &raw mut (*tally).verdicts,
+                queue * limit::COUNT,
+                verdict.limit,
+            ),
+            1,
+        );
         if verdict.allocated_pages != NOT_SEEN && verdict.tcp_mem_max_pages != NOT_SEEN {
             (*tally).last_allocated_pages = verdict.allocated_pages;
             (*tally).last_tcp_mem_max_pages = verdict.tcp_mem_max_pages;
@@ -110,16 +120,21 @@ pub(crate) fn verdict(tally: *mut TallyValue, slot: usize, verdict: &Verdict) {
 /// Evidence is sent for the first few of each owner, queue and limit, and then from time to time, so
 /// that three refusals of one show beside a million of another. What is held back is counted.
 #[inline(always)]
-pub(crate) fn may_send_evidence(tally: *mut TallyValue, slot: usize, now: u64) -> bool {
-    if slot >= VERDICT_SLOTS {
-        return false;
-    }
+pub(crate) fn may_send_evidence(
+    tally: *mut TallyValue,
+    queue: usize,
+    limit: u32,
+    now: u64,
+) -> bool {
     let settings = settings();
+    let first = queue * limit::COUNT;
     // SAFETY: as above; a race of two CPUs sends one record too many.
     unsafe {
-        let last = (&raw mut (*tally).last_evidence_ns).cast::<u64>().add(slot);
-        let counted = *(&raw const (*tally).verdicts).cast::<u64>().add(slot);
-        if counted <= settings.evidence_burst || now - *last >= settings.evidence_interval_ns {
+        let last = cell(&raw mut (*tally).last_evidence_ns, first, limit);
+        let counted = *cell(&raw mut (*tally).verdicts, first, limit);
+        if counted <= settings.evidence_burst
+            || now.wrapping_sub(*last) >= settings.evidence_interval_ns
+        {
             *last = now;
             return true;
         }

@@ -1,7 +1,7 @@
 //! A failed admission on its way to a verdict: thrown away, or queued by force.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use tracer_common::{SocketState, lost, tally::VERDICT_SLOTS};
+use tracer_common::{SocketState, lost};
 
 use crate::{
     evidence,
@@ -43,7 +43,7 @@ pub(crate) fn any_waiting() -> bool {
 
 #[inline(always)]
 pub(crate) fn truesize(skb: Object) -> u32 {
-    read(skb, offset!(skb_truesize)).unwrap_or(0)
+    read(skb, offset!(skb_truesize))
 }
 
 /// Leaves the verdict to `tcp_data_queue`.
@@ -81,14 +81,10 @@ pub(crate) fn record(sk: Object, verdict: &Verdict, queue: usize) {
     // SAFETY: the helper has no precondition.
     let now = unsafe { bpf_ktime_get_ns() };
     let owner = owner::of(sk);
-    let slot = queue * tracer_common::tally::limit::COUNT + verdict.limit as usize;
-    if slot >= VERDICT_SLOTS {
-        return;
-    }
     let cookie = sock::cookie(sk);
     if let Some(tally) = tally::of(&owner) {
-        tally::verdict(tally, slot, verdict);
-        if tally::may_send_evidence(tally, slot, now) {
+        tally::verdict(tally, queue, verdict);
+        if tally::may_send_evidence(tally, queue, verdict.limit, now) {
             evidence::send(sk, cookie, &owner, verdict, queue, now);
         }
     }

@@ -261,46 +261,55 @@ pub fn plan(facts: &Facts) -> Plan {
         Ok(types) => types,
         Err(why) => return Plan::impossible(why),
     };
-    let mut plan = Plan::default();
-    let mut blemishes: Vec<(Counter, Sight, String)> = Vec::new();
-    for hook in HOOKS {
-        let probe = probe(hook, facts, types);
-        if let Some(missing) = &probe.missing {
-            blemishes.extend(hook.needed_by.iter().map(|&(counter, sight)| {
-                (
-                    counter,
-                    sight,
-                    format!("{} is not probed: {missing}", hook.name),
-                )
-            }));
-            if let Some(otherwise) = hook.otherwise {
-                plan.notes
-                    .push(format!("{}: {missing}; {otherwise}", hook.name));
-            }
+    conclude(
+        HOOKS.iter().map(|hook| probe(hook, facts, types)).collect(),
+        absent_notes(types),
+    )
+}
+
+/// What is known with these probes. `notes` are those that do not follow from probes.
+fn conclude(probes: Vec<Probe>, notes: Vec<String>) -> Plan {
+    let lacking: Vec<(&Hook, &str)> = HOOKS
+        .iter()
+        .zip(&probes)
+        .filter_map(|(hook, probe)| Some((hook, probe.missing.as_deref()?)))
+        .collect();
+    let mut plan = Plan {
+        notes,
+        ..Plan::default()
+    };
+    for (hook, missing) in &lacking {
+        if let Some(otherwise) = hook.otherwise {
+            plan.notes
+                .push(format!("{}: {missing}; {otherwise}", hook.name));
         }
-        plan.probes.push(probe);
     }
-    if !plan.attaches("mem_cgroup_sk_charge") && !plan.attaches("mem_cgroup_charge_skmem") {
-        plan.notes.push(
-            "no function charges a memory cgroup here: refusals by one are labelled unknown"
-                .to_owned(),
-        );
-    }
-    plan.notes.extend(absent_notes(types));
     plan.counters = Counter::ALL
         .into_iter()
         .map(|counter| {
-            let worst = blemishes
+            let worst = lacking
                 .iter()
-                .filter(|(of, _, _)| *of == counter)
-                .max_by_key(|(_, sight, _)| *sight);
+                .flat_map(|(hook, missing)| {
+                    hook.needed_by
+                        .iter()
+                        .map(move |needed| (hook.name, *missing, *needed))
+                })
+                .filter(|(_, _, (of, _))| *of == counter)
+                .max_by_key(|(_, _, (_, sight))| *sight);
             CounterSight {
                 counter,
-                sight: worst.map_or(Sight::Exact, |(_, sight, _)| *sight),
-                why: worst.map(|(_, _, why)| why.clone()),
+                sight: worst.map_or(Sight::Exact, |(_, _, (_, sight))| sight),
+                why: worst.map(|(hook, missing, _)| format!("{hook} is not probed: {missing}")),
             }
         })
         .collect();
+    plan.probes = probes;
+    if !plan.attaches("mem_cgroup_sk_charge") && !plan.attaches("mem_cgroup_charge_skmem") {
+        plan.notes.push(
+            "charges of memory cgroups are not probed: a refusal by one is labelled unknown"
+                .to_owned(),
+        );
+    }
     plan
 }
 
@@ -320,6 +329,21 @@ impl Plan {
             impossible: Some(why),
             ..Self::default()
         }
+    }
+
+    /// The same plan after the kernel refused one probe.
+    #[must_use]
+    pub fn refused(mut self, hook: &str, flavour: Flavour, why: &str) -> Self {
+        if hook == "tcp_try_rmem_schedule" {
+            return Self::impossible(format!("{hook} cannot be probed: {why}"));
+        }
+        for probe in &mut self.probes {
+            if probe.hook == hook && probe.flavour == flavour {
+                probe.programs.clear();
+                probe.missing = Some(format!("the kernel refused it: {why}"));
+            }
+        }
+        conclude(self.probes, self.notes)
     }
 
     /// Whether a hook of this name is attached.
