@@ -7,6 +7,8 @@
 pub mod aggregate;
 pub mod attribute;
 pub mod diagnose;
+#[cfg(test)]
+mod fixture;
 pub mod holders;
 pub mod indicators;
 pub mod kernel;
