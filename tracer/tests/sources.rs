@@ -16,6 +16,7 @@ use std::{
 };
 
 use tracer::{
+    attribute::{OwnerKind, Sources},
     holders::{self, TcpState},
     indicators::{Counter, Netstat, netns, readings},
 };
@@ -123,6 +124,30 @@ fn a_leak_in_another_namespace_is_found() {
     });
     if let Err(reason) = checked.join().unwrap() {
         println!("SKIP: {reason}");
+    }
+}
+
+/// A socket of this very process has an owner, whatever kind of host this is.
+#[test]
+fn an_own_socket_has_an_owner() {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let scan = holders::scan(Path::new(PROC));
+    let own = inode(&listener);
+    let found = scan
+        .sockets
+        .iter()
+        .find(|socket| u64::from(socket.inode) == own)
+        .unwrap();
+    let sources = Sources::default();
+    let mut attributor = sources.read();
+    sources.find_processes(&mut attributor, &scan.sockets);
+    let owner = attributor.owner_of_socket(found);
+    assert!(
+        !matches!(owner.kind, OwnerKind::Unknown | OwnerKind::Unattributed),
+        "{owner:?}"
+    );
+    if let Some((pid, _)) = owner.process {
+        assert_eq!(pid.cast_unsigned(), std::process::id());
     }
 }
 

@@ -274,3 +274,7 @@ fn token(text: &str) -> Option<&str> {
 #[cfg(test)]
 #[path = "cgroup_path_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+#[path = "cgroup_path_odd_tests.rs"]
+mod odd_tests;

@@ -8,6 +8,9 @@ use crate::holders::Socket;
 /// Time for the search through descriptors.
 const DESCRIPTORS_BUDGET: Duration = Duration::from_secs(2);
 
+/// Id of the root of a hierarchy: the first number that kernfs gives (`__kernfs_new_node`).
+const ROOT_ID: u64 = 1;
+
 /// Where the tables are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sources {
@@ -41,10 +44,14 @@ impl Sources {
     /// Reads them again; what is gone keeps its names.
     pub fn refresh(&self, attributor: &mut Attributor) {
         attributor.pods.merge(PodLogs::read(&self.pod_logs));
-        // Without a default hierarchy the process is the owner, which is no gap of its own.
-        if let Some(root) = cgroups::find_root(&self.cgroup_root, &self.proc) {
-            attributor.cgroups.walk(&root);
-            attributor.memory_unified = cgroups::has_memory(&root);
+        match cgroups::find_root(&self.cgroup_root, &self.proc) {
+            Some(root) => {
+                attributor.cgroups.walk(&root);
+                attributor.memory_unified = cgroups::has_memory(&root);
+            }
+            // Not mounted, as on v1 hosts: its root is there all the same, and all sockets are in it. Then
+            // the process is the owner.
+            None => attributor.cgroups.learn(ROOT_ID, "/"),
         }
     }
 
@@ -73,6 +80,8 @@ mod tests {
         };
         let mut attributor = sources.read();
         assert_eq!(attributor.gaps(), Vec::<String>::new());
+        assert_eq!(attributor.cgroups.path(1), Some("/"));
+        assert!(!attributor.memory_unified);
         std::fs::remove_dir_all(machine.path().join("logs")).unwrap();
         sources.refresh(&mut attributor);
         assert_eq!(attributor.gaps().len(), 1);

@@ -3,7 +3,9 @@
 //! Follows `include/uapi/linux/netlink.h`, `sock_diag.h` and `inet_diag.h`. A datagram holds several
 //! messages; a message is a header, an `inet_diag_msg` and attributes. Memory comes as
 //! `INET_DIAG_SKMEMINFO`, asked for; the cgroup as `INET_DIAG_CGROUP_ID` (Linux 5.9), which comes unasked.
-//! Sockets in TIME-WAIT and request sockets have no memory and no such attributes. A socket that speaks
+//! Sockets in TIME-WAIT and request sockets have no memory and no such attributes. A request of the older kind
+//! (`TCPDIAG_GETSOCK`, `inet_diag_dump_compat`) lists both families in one go through the kernel's tables, which
+//! are shared by all namespaces and large: half the time of asking for one family after the other. A socket that speaks
 //! IPv4 through an IPv6 socket is listed under `AF_INET6` only, with mapped addresses, and keeps them here.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -16,19 +18,24 @@ use super::socket::{Socket, SocketMemory, TcpState};
 const HEADER: usize = 16;
 /// Length of `inet_diag_msg`.
 const DIAG_MSG: usize = 72;
-/// Length of a request: header and `inet_diag_req_v2`.
+/// Length of a request for one family: header and `inet_diag_req_v2`.
 const REQUEST: usize = HEADER + 56;
+/// Length of a request for both families: header and `inet_diag_req`.
+const REQUEST_BOTH: usize = HEADER + 60;
 
 const NLMSG_NOOP: u16 = 1;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLMSG_OVERRUN: u16 = 4;
+const TCPDIAG_GETSOCK: u16 = 18;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
 const INET_DIAG_SKMEMINFO: u16 = 7;
 const INET_DIAG_CGROUP_ID: u16 = 21;
+/// `INET_DIAG_SKMEMINFO` among the extensions asked for.
+const MEMORY_BIT: u8 = 1 << (INET_DIAG_SKMEMINFO - 1);
 /// Flags in the type of an attribute (`NLA_F_NESTED`, `NLA_F_NET_BYTEORDER`).
 const NLA_TYPE_MASK: u16 = 0x3fff;
 /// States 1 to 13; 13 is `TCP_BOUND_INACTIVE` (Linux 6.8), which older kernels ignore.
@@ -67,17 +74,32 @@ pub struct Decoded {
 #[must_use]
 pub fn request(family: u8, sequence: u32) -> [u8; REQUEST] {
     let mut bytes = [0; REQUEST];
-    // REQUEST is 72, far from the limits of its type.
-    bytes[0..4].copy_from_slice(&(REQUEST as u32).to_ne_bytes());
-    bytes[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-    bytes[6..8].copy_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
-    bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+    header(&mut bytes, SOCK_DIAG_BY_FAMILY, sequence);
     bytes[HEADER] = family;
     // IPPROTO_TCP
     bytes[HEADER + 1] = 6;
-    bytes[HEADER + 2] = 1 << (INET_DIAG_SKMEMINFO - 1);
+    bytes[HEADER + 2] = MEMORY_BIT;
     bytes[HEADER + 4..HEADER + 8].copy_from_slice(&ALL_STATES.to_ne_bytes());
     bytes
+}
+
+/// The request for all TCP sockets of both families, in any state, with memory.
+#[must_use]
+pub fn request_both(sequence: u32) -> [u8; REQUEST_BOTH] {
+    let mut bytes = [0; REQUEST_BOTH];
+    header(&mut bytes, TCPDIAG_GETSOCK, sequence);
+    bytes[HEADER + 3] = MEMORY_BIT;
+    bytes[HEADER + 52..HEADER + 56].copy_from_slice(&ALL_STATES.to_ne_bytes());
+    bytes
+}
+
+fn header(bytes: &mut [u8], kind: u16, sequence: u32) {
+    // Requests are shorter than a hundred bytes.
+    let length = bytes.len() as u32;
+    bytes[0..4].copy_from_slice(&length.to_ne_bytes());
+    bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+    bytes[6..8].copy_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+    bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
 }
 
 /// Decodes one datagram of the answer to the request with that sequence number. Messages that belong to
@@ -128,7 +150,7 @@ pub fn decode(datagram: &[u8], netns_inum: u32, sequence: u32) -> Result<Decoded
                 decoded.done = true;
             }
             NLMSG_OVERRUN => decoded.interrupted = true,
-            SOCK_DIAG_BY_FAMILY => {
+            SOCK_DIAG_BY_FAMILY | TCPDIAG_GETSOCK => {
                 if body.len() < DIAG_MSG {
                     return Err(truncated);
                 }

@@ -78,6 +78,26 @@ fn request_bytes() {
 }
 
 #[test]
+fn request_bytes_for_both_families() {
+    let bytes = request_both(9);
+    assert_eq!(bytes.len(), 76);
+    assert_eq!(bytes[0..4], 76_u32.to_ne_bytes());
+    assert_eq!(bytes[4..6], 18_u16.to_ne_bytes());
+    // Family, two prefix lengths, extension bit 6; then inet_diag_sockid, states, tables.
+    assert_eq!(bytes[16..20], [0, 0, 0, 0x40]);
+    assert_eq!(bytes[68..72], 0x3ffe_u32.to_ne_bytes());
+    assert!(
+        bytes[20..68]
+            .iter()
+            .chain(&bytes[72..])
+            .all(|&byte| byte == 0)
+    );
+    // The answers carry the type of the request.
+    let decoded = decode(&message(18, 2, SEQUENCE, &v4()), NETNS, SEQUENCE).unwrap();
+    assert_eq!(decoded.sockets.len(), 1);
+}
+
+#[test]
 fn a_socket_with_memory_and_cgroup() {
     let mut body = v4();
     body.extend(attribute(9, &[3]));

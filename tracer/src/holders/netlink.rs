@@ -63,28 +63,52 @@ pub(super) struct Dump {
 
 /// All TCP sockets of the network namespace that the calling thread is in.
 pub(super) fn dump(netns_inum: u32, deadline: Instant) -> Result<Dump, DumpError> {
-    let socket = open()?;
-    let mut all = Dump::default();
-    let mut sequence = 0;
-    for family in [libc::AF_INET, libc::AF_INET6] {
-        for left in (0..TRIES).rev() {
-            sequence += 1;
-            // AF_INET is 2 and AF_INET6 is 10.
-            send(&socket, &diag::request(family as u8, sequence))?;
-            match receive(&socket, netns_inum, sequence, deadline) {
-                Ok(part) if part.interrupted && left > 0 => {}
-                Ok(part) => {
-                    all.sockets.extend(part.sockets);
-                    all.interrupted |= part.interrupted;
-                    break;
-                }
-                // A kernel without IPv6 has no handler for it, and no such sockets.
-                Err(DumpError::NoModule) if family == libc::AF_INET6 => break,
-                Err(error) => return Err(error),
+    let mut asker = Asker {
+        socket: open()?,
+        sequence: 0,
+        netns_inum,
+        deadline,
+    };
+    match asker.ask(|sequence| diag::request_both(sequence).to_vec()) {
+        // Without the older kind of request, or without the module: the newer one tells which.
+        Err(DumpError::NoModule | DumpError::Io(_)) => {}
+        answer => return answer,
+    }
+    // AF_INET is 2 and AF_INET6 is 10.
+    let mut all = asker.ask(|sequence| diag::request(libc::AF_INET as u8, sequence).to_vec())?;
+    match asker.ask(|sequence| diag::request(libc::AF_INET6 as u8, sequence).to_vec()) {
+        Ok(part) => {
+            all.sockets.extend(part.sockets);
+            all.interrupted |= part.interrupted;
+        }
+        // A kernel without IPv6 has no handler for it, and no such sockets.
+        Err(DumpError::NoModule) => {}
+        Err(error) => return Err(error),
+    }
+    Ok(all)
+}
+
+struct Asker {
+    socket: OwnedFd,
+    sequence: u32,
+    netns_inum: u32,
+    deadline: Instant,
+}
+
+impl Asker {
+    /// Asks until an answer is whole, a few times at most.
+    fn ask(&mut self, request: impl Fn(u32) -> Vec<u8>) -> Result<Dump, DumpError> {
+        let mut left = TRIES;
+        loop {
+            left -= 1;
+            self.sequence += 1;
+            send(&self.socket, &request(self.sequence))?;
+            let dump = receive(&self.socket, self.netns_inum, self.sequence, self.deadline)?;
+            if !dump.interrupted || left == 0 {
+                return Ok(dump);
             }
         }
     }
-    Ok(all)
 }
 
 fn open() -> io::Result<OwnedFd> {
@@ -228,5 +252,39 @@ mod tests {
         assert_eq!(found.state, TcpState::Listen);
         assert_ne!(found.cookie, 0);
         assert_eq!(found.memory.unwrap().rmem_alloc, 0);
+    }
+
+    #[test]
+    fn both_families_at_once_and_one_after_the_other() {
+        let Ok(v6) = TcpListener::bind("[::1]:0") else {
+            println!("SKIP: no IPv6");
+            return;
+        };
+        let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
+        let own = [v4.local_addr().unwrap(), v6.local_addr().unwrap()];
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let Ok(socket) = open() else {
+            println!("SKIP: no sock_diag");
+            return;
+        };
+        let mut asker = Asker {
+            socket,
+            sequence: 0,
+            netns_inum: 1,
+            deadline,
+        };
+        let found = |dump: Dump| {
+            own.map(|address| dump.sockets.iter().filter(|s| s.local == address).count())
+        };
+        match asker.ask(|sequence| diag::request_both(sequence).to_vec()) {
+            Ok(dump) => assert_eq!(found(dump), [1, 1]),
+            Err(error) => println!("SKIP: both at once: {error}"),
+        }
+        for (family, want) in [(libc::AF_INET, [1, 0]), (libc::AF_INET6, [0, 1])] {
+            match asker.ask(|sequence| diag::request(family as u8, sequence).to_vec()) {
+                Ok(dump) => assert_eq!(found(dump), want),
+                Err(error) => println!("SKIP: family {family}: {error}"),
+            }
+        }
     }
 }

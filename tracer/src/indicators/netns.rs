@@ -139,7 +139,7 @@ fn processes(proc: &Path, found: &mut BTreeMap<u32, Netns>, gaps: &mut Vec<Strin
                 entry(found, inum, path).pid.get_or_insert(pid);
                 let tasks = folder.join("task");
                 // The link count of this folder is the number of threads and two (proc_task_getattr).
-                if !fs::metadata(&tasks).is_ok_and(|tasks| tasks.nlink() > 3) {
+                if fs::metadata(&tasks).is_ok_and(|tasks| tasks.nlink() == 3) {
                     continue;
                 }
                 if start.elapsed() < THREADS_BUDGET {

@@ -49,7 +49,7 @@ pub fn read_all(proc: &Path) -> Readings {
 /// namespace that is gone is simply not among the answers.
 #[must_use]
 pub fn read(proc: &Path, namespaces: &[Netns]) -> Readings {
-    let Visit { results, mut gaps } = netns::visit(proc, namespaces, one);
+    let Visit { results, mut gaps } = netns::visit(proc, namespaces, read_here);
     let mut readings = Vec::with_capacity(results.len());
     for result in results {
         match result {
@@ -66,8 +66,12 @@ pub fn read(proc: &Path, namespaces: &[Netns]) -> Readings {
     Readings { readings, gaps }
 }
 
-/// The error is a gap in words, or nothing where the process that showed the namespace just ended.
-fn one(netns: &Netns, place: &Place) -> Result<NetnsReading, Option<String>> {
+/// Reads the namespace that a closure of [`netns::visit`] is at: for a caller that does something before and
+/// after each one, as close as can be.
+///
+/// # Errors
+/// A gap in words, or nothing where the process that showed the namespace just ended.
+pub fn read_here(netns: &Netns, place: &Place) -> Result<NetnsReading, Option<String>> {
     let text = |name: &str| {
         let path = place.net.join(name);
         fs::read(&path)
@@ -128,7 +132,7 @@ mod tests {
             net: proc.path().join("7/net"),
             inside: false,
         };
-        let reading = one(&netns, &place).unwrap();
+        let reading = read_here(&netns, &place).unwrap();
         assert_eq!(reading.cookie, None);
         assert_eq!(reading.netstat.counter(Counter::PruneCalled), Some(3));
         assert_eq!(reading.netstat.get("Tcp", "InSegs"), Some(9));
@@ -138,12 +142,12 @@ mod tests {
             net: proc.path().join("8/net"),
             inside: false,
         };
-        assert_eq!(one(&netns, &ended).unwrap_err(), None);
+        assert_eq!(read_here(&netns, &ended).unwrap_err(), None);
         let missing = Place {
             net: proc.path().join("8/net"),
             inside: true,
         };
-        let gap = one(&netns, &missing).unwrap_err().unwrap();
+        let gap = read_here(&netns, &missing).unwrap_err().unwrap();
         assert!(gap.starts_with("netns 4026532281: "), "{gap}");
     }
 }
