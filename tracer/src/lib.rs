@@ -10,6 +10,8 @@ pub mod attribute;
 pub mod cli;
 pub mod decode;
 pub mod diagnose;
+#[cfg(test)]
+mod fixture;
 pub mod holders;
 pub mod indicators;
 pub mod kernel;
