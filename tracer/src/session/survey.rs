@@ -65,6 +65,6 @@ pub fn node(proc: &Path, page_size: u64) -> Node {
         kernel: kernel("osrelease"),
         arch: std::env::consts::ARCH.to_owned(),
         page_size_bytes: page_size,
-        cpus: std::thread::available_parallelism().map_or(0, |cpus| cpus.get() as u64),
+        cpus: std::thread::available_parallelism().map_or(0, |cpus| cpus.get() as u32),
     }
 }
