@@ -1,5 +1,13 @@
 //! From records to sums.
 
+pub mod group;
+pub mod harm;
+pub mod holding;
+
+pub use group::Group;
+pub use harm::Harm;
+pub use holding::Holding;
+
 use tracer_common::{TallyKey, TallyValue};
 
 /// What one key did within the window.

@@ -1,0 +1,9 @@
+//! Whole reports from inputs made by hand. Golden files show what people see; the numbers are asserted
+//! beside them by arithmetic on the inputs.
+
+mod accusation;
+mod compatibility;
+mod degraded;
+mod fixture;
+mod hostile;
+mod incident;
