@@ -52,49 +52,57 @@ pub struct Accused {
     pub account: Account,
     /// What dominates it.
     pub habit: Habit,
-    /// Part of what `scope` holds, 0 to 1.
+    /// Part of what was found in sockets of the scope, 0 to 1.
     pub part: f64,
+    /// Part of all that the scope takes, found or not, 0 to 1.
+    pub weight: f64,
     /// What makes it hold the memory, or its buffers refuse, in a few words.
     pub cause: String,
     /// Why it is named, in one sentence.
     pub why: String,
 }
 
-/// The holders that explain most of a scope, most bytes first. `accounts` are those of the scope.
+/// The holders that explain most of a scope, most bytes first. `accounts` are those of the scope;
+/// `allocated` is what the kernel says it takes, in bytes: where listed sockets explain little of that,
+/// even the largest of them is not accused for the rest.
 #[must_use]
-pub fn holders(accounts: &[Account], scope: &str) -> Vec<Accused> {
-    let total: u64 = accounts.iter().map(Account::held).sum();
+pub fn holders(accounts: &[Account], allocated: Option<u64>, scope: &str) -> Vec<Accused> {
+    let found: u64 = accounts.iter().map(Account::held).sum();
+    let whole = found.max(allocated.unwrap_or(0));
     let mut sorted: Vec<&Account> = accounts
         .iter()
         .filter(|account| account.held() > 0)
         .collect();
     sorted.sort_by(|a, b| b.held().cmp(&a.held()).then_with(|| a.group.cmp(&b.group)));
-    let mut accused = Vec::new();
+    let mut accused: Vec<Accused> = Vec::new();
     let mut explained = 0.0;
     for account in sorted {
-        let part = ratio(account.held(), total);
-        if !accused.is_empty() && (explained >= EXPLAINS || part < NOTICEABLE) {
+        let part = ratio(account.held(), found);
+        let weight = ratio(account.held(), whole);
+        let is_first = accused.is_empty() && whole / 2 <= found;
+        if !is_first && (explained >= EXPLAINS || weight < NOTICEABLE) {
             break;
         }
-        explained += part;
+        explained += weight;
         let face = leak::face(&account.holding);
         accused.push(Accused {
             account: account.clone(),
             habit: face.map_or(Habit::Plain, |face| face.habit),
-            cause: face.map_or_else(String::new, |face| face.words.to_owned()),
             part,
+            weight,
+            cause: face.map_or_else(String::new, |face| face.words.to_owned()),
             why: why_held(account, part, scope),
         });
     }
     accused
 }
 
-/// Whether the first of the accused stands out among all holders.
+/// Whether the first of the accused stands out among all that is allocated.
 #[must_use]
 pub fn stands_out(accused: &[Accused]) -> bool {
     accused
         .first()
-        .is_some_and(|first| first.part >= STANDS_OUT)
+        .is_some_and(|first| first.weight >= STANDS_OUT)
 }
 
 /// A part of a whole; 0 of nothing.
@@ -173,6 +181,7 @@ pub fn readers(
                 account,
                 habit: Habit::NotReading,
                 part: 1.0,
+                weight: 1.0,
                 cause,
                 why,
             })

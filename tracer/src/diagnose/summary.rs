@@ -99,7 +99,7 @@ fn node_holders(case: &Case<'_>) -> Vec<String> {
         None if case.accounts.is_none() => {
             parts.push("who holds it is not known, because sockets could not be read".to_owned());
         }
-        None => parts.push("no socket that can be listed holds any of it".to_owned()),
+        None => parts.push("no owner of sockets that can be listed holds much of it".to_owned()),
     }
     let unlisted = words::unlisted(case.memory);
     parts.push(match case.accused.first() {

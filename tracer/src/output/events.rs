@@ -53,7 +53,7 @@ pub fn table_line(event: &Evidence) -> String {
     let time = event.at.strftime("%H:%M:%S%.6f").to_string();
     columns([
         &time,
-        &text::clean(&event.owner.name, 32),
+        &text::clean(&event.owner.name, 24),
         &text::clean(
             &format!("{} → {}", end(&event.local), end(&event.remote)),
             100,

@@ -42,17 +42,17 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
     let scope = holders::memcg_scope(inputs);
     let limit = findings.first().map(|finding| finding.limit);
     let mut accused = match limit {
-        Some(Limit::TcpMem) => culprit::holders(
-            census.as_ref().map_or(&[], |c| c.accounts.as_slice()),
-            "node-wide",
-        ),
-        Some(Limit::Memcg) => culprit::holders(
-            &census
+        Some(Limit::TcpMem) => {
+            let accounts = census.as_ref().map_or(&[][..], |c| c.accounts.as_slice());
+            culprit::holders(accounts, tcp_memory.allocated_bytes, "node-wide")
+        }
+        Some(Limit::Memcg) => {
+            let accounts = census
                 .as_ref()
                 .map(|c| c.within(inputs, &scope))
-                .unwrap_or_default(),
-            "within that cgroup",
-        ),
+                .unwrap_or_default();
+            culprit::holders(&accounts, None, "within that cgroup")
+        }
         Some(Limit::Rcvbuf) => {
             let accounts = census.as_ref().map(Census::by_group).unwrap_or_default();
             culprit::readers(

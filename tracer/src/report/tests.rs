@@ -3,7 +3,9 @@
 
 mod accusation;
 mod compatibility;
+mod counters;
 mod degraded;
 mod fixture;
+mod golden;
 mod hostile;
 mod incident;

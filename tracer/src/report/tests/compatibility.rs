@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tracer_common::lost;
 
-use super::{fixture, incident};
+use super::{fixture, golden, incident};
 use crate::{
     output::events,
     report::{Evidence, Limit, Report, owner::OwnerKind},
@@ -135,6 +135,6 @@ fn lines_of_trace_are_elements_of_evidence() {
         events::table_head(),
         events::table_line(&evidence)
     );
-    fixture::compare("trace.txt", &lines);
+    golden::compare("trace.txt", &lines);
     assert!(lines.contains("unread –"), "absent is shown as absent");
 }

@@ -2,14 +2,12 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs,
     net::SocketAddr,
-    path::PathBuf,
 };
 
 use jiff::Timestamp;
 use tracer_common::{
-    ABI_VERSION, EventRecord, SocketState, TallyKey, TallyValue, Tuple, tally::queue, tally::slot,
+    ABI_VERSION, EventRecord, SocketState, TallyKey, TallyValue, Tuple, tally::slot,
 };
 
 use crate::{
@@ -18,7 +16,6 @@ use crate::{
     holders::{Scan, Socket, TcpState, socket::SocketMemory},
     indicators::{Counter, Row, RowState, TcpMemory},
     kernel::plan::{CounterSight, Flavour, Plan, Probe, Sight},
-    output::{json, table},
     report::{Inputs, Node, Report, Window, build},
 };
 
@@ -361,33 +358,4 @@ fn plan() -> Plan {
         impossible: None,
         notes: Vec::new(),
     }
-}
-
-/// Compares with golden files, JSON and table; `TCPRESS_BLESS=1` writes them anew.
-pub(super) fn golden(name: &str, report: &Report) {
-    let table = table::report(report);
-    for line in table.lines() {
-        assert!(line.chars().count() <= 100, "wider than a page: {line}");
-    }
-    let json = json::pretty(report).unwrap();
-    let back: Report = serde_json::from_str(&json).unwrap();
-    assert_eq!(&back, report, "what is written comes back");
-    compare(&format!("{name}.json"), &json);
-    compare(&format!("{name}.txt"), &table);
-}
-
-/// Compares with one golden file.
-pub(super) fn compare(file: &str, text: &str) {
-    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-        .join("../tests/golden")
-        .join(file);
-    if std::env::var_os("TCPRESS_BLESS").is_some() {
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(&path, text).unwrap();
-    }
-    let golden = fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        golden == text,
-        "{file} differs; TCPRESS_BLESS=1 writes it anew\n--- golden\n{golden}\n+++ now\n{text}"
-    );
 }

@@ -1,6 +1,6 @@
 //! Names chosen to break a terminal.
 
-use super::{fixture, fixture::LEAKY, incident};
+use super::{fixture, fixture::LEAKY, golden, incident};
 use crate::{
     output::{events, json, table, text::is_hostile},
     report::Report,
@@ -22,7 +22,7 @@ fn no_rendering_is_steered_by_a_name() {
     event.owner = fixture::key(LEAKY);
     node.events.push(event);
     let report = node.report();
-    fixture::golden("hostile", &report);
+    golden::check("hostile", &report);
 
     let json = json::pretty(&report).unwrap();
     let table = table::report(&report);

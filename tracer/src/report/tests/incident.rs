@@ -2,7 +2,10 @@
 
 use tracer_common::{SocketState, Tuple, tally::limit, tally::queue};
 
-use super::fixture::{self, Fixture, LEAKY, PAGE, REDIS, REDIS_SIDECAR, WEB};
+use super::{
+    fixture::{self, Fixture, LEAKY, PAGE, REDIS, REDIS_SIDECAR, WEB},
+    golden,
+};
 use crate::{
     holders::TcpState,
     indicators::Counter,
@@ -87,7 +90,7 @@ pub(super) fn incident() -> Fixture {
 #[test]
 fn the_leak_is_accused_and_the_innocent_named_as_victim() {
     let report = incident().report();
-    fixture::golden("incident", &report);
+    golden::check("incident", &report);
 
     assert_eq!(report.verdict.limit, Some(Limit::TcpMem));
     assert_eq!(report.verdict.detail, Some(Detail::Hard));
@@ -167,11 +170,22 @@ fn memory_in_no_listed_socket_is_not_blamed_on_the_largest_listed_one_alone() {
     let report = node.report();
     let found = report.tcp_memory.found_bytes.unwrap();
     assert!(found * 2 < 12_300 * PAGE);
+    let summary = &report.verdict.summary;
+    assert!(
+        summary.contains("in no socket that can be listed"),
+        "{summary}"
+    );
+    assert!(summary.contains("first find that process"), "{summary}");
+    assert!(
+        !summary.contains("restart"),
+        "draining the largest listed one is no cure: {summary}"
+    );
     assert!(
         report
             .verdict
-            .summary
-            .contains("in no socket that can be listed")
+            .advice
+            .iter()
+            .all(|advice| !advice.action.contains("drain"))
     );
     assert_eq!(
         report.culprits[0].holder.growth_bytes, None,
@@ -189,7 +203,7 @@ fn nobody_stands_out_among_equals() {
             cgroup,
             0,
             TcpState::Established,
-            fixture::received(10_000),
+            fixture::received(1_000_000),
         ));
     }
     node.start = None;
@@ -210,5 +224,27 @@ fn nobody_stands_out_among_equals() {
             .gaps
             .iter()
             .any(|gap| gap == "holders: the first 20 of 30 are listed")
+    );
+}
+
+#[test]
+fn the_largest_of_the_small_is_not_accused_of_what_nobody_can_see() {
+    let mut node = incident();
+    node.end
+        .as_mut()
+        .unwrap()
+        .sockets
+        .retain(|socket| socket.cgroup_id != Some(LEAKY));
+    node.start = None;
+    let report = node.report();
+    // Redis holds 75 % of what was found, but 300,000 of 50,380,800 bytes in all.
+    assert_eq!(report.holders[0].owner.name, "cache/redis-0");
+    assert_eq!(report.holders[0].share, Some(0.75));
+    assert!(report.culprits.is_empty());
+    assert!(
+        report
+            .verdict
+            .summary
+            .contains("in no socket that can be listed")
     );
 }
