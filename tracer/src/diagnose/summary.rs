@@ -9,9 +9,12 @@ use super::{
     words,
 };
 use crate::{
-    output::size,
+    output::{size, text},
     report::{Detail, Limit, TcpMemory},
 };
+
+/// Longest note of the plan within a summary, in characters.
+const MAX_NOTE: usize = 200;
 
 /// All facts that a verdict rests on.
 #[derive(Clone, Copy, Debug)]
@@ -197,7 +200,10 @@ fn rcvbuf(case: &Case<'_>, finding: &Finding) -> Vec<String> {
 
 fn unknown(case: &Case<'_>, finding: &Finding) -> Vec<String> {
     let why = match case.blind.first() {
-        Some(note) => format!(" (the plan notes: {})", note.trim_end_matches('.')),
+        Some(note) => format!(
+            " (the plan notes: {})",
+            text::clean(note.trim_end_matches('.'), MAX_NOTE)
+        ),
         None => String::new(),
     };
     vec![

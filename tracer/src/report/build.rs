@@ -9,7 +9,10 @@ mod victims;
 use std::collections::BTreeMap;
 
 use self::holders::Census;
-use super::{Basis, Culprit, Holder, Inputs, Report, SCHEMA, Verdict, inputs::MAX_OWNERS};
+use super::{
+    Basis, Culprit, Holder, Inputs, Report, SCHEMA, Verdict,
+    inputs::{MAX_GAPS, MAX_OWNERS},
+};
 use crate::{
     aggregate::{Group, Harm, harm},
     diagnose::{
@@ -98,7 +101,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
     bound(&mut victims, "victims", &mut gaps);
     bound(&mut accused, "culprits", &mut gaps);
     bound(&mut accounts, "holders", &mut gaps);
-    losses.gaps = gaps;
+    losses.gaps = bound_gaps(gaps);
     Report {
         schema: SCHEMA.to_owned(),
         tcpress: inputs.version.to_owned(),
@@ -151,6 +154,16 @@ fn bound<T>(list: &mut Vec<T>, name: &str, gaps: &mut Vec<String>) {
         ));
         list.truncate(MAX_OWNERS);
     }
+}
+
+/// Cuts gaps to what a report may hold; the last line says how many there were.
+fn bound_gaps(mut gaps: Vec<String>) -> Vec<String> {
+    if gaps.len() > MAX_GAPS {
+        let more = gaps.len() - MAX_GAPS;
+        gaps.truncate(MAX_GAPS);
+        gaps.push(format!("and {more} more gaps that are not listed"));
+    }
+    gaps
 }
 
 /// Harm by group, as several rooms of this folder need it.

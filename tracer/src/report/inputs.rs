@@ -20,6 +20,8 @@ pub const MAX_OWNERS: usize = 20;
 pub const MAX_SOCKETS: usize = 5;
 /// Most sampled failures.
 pub const MAX_EVIDENCE: usize = 100;
+/// Most gaps in words.
+pub const MAX_GAPS: usize = 50;
 
 /// What a report is made from.
 #[derive(Clone, Copy)]

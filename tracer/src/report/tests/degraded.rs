@@ -198,3 +198,14 @@ fn a_loud_owner_hides_no_quiet_one() {
     );
     assert!(report.evidence.is_sorted_by_key(|event| event.at));
 }
+
+#[test]
+fn gaps_are_bounded_and_counted() {
+    let mut node = Fixture::quiet();
+    node.gaps = (0..70)
+        .map(|n| format!("netns {n}: not permitted"))
+        .collect();
+    let gaps = node.report().losses.gaps;
+    assert_eq!(gaps.len(), 50 + 1);
+    assert_eq!(gaps[50], "and 20 more gaps that are not listed");
+}

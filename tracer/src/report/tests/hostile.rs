@@ -55,3 +55,20 @@ fn no_rendering_is_steered_by_a_name() {
         assert!(line.ends_with('\n') && !line.trim_end().chars().any(is_hostile));
     }
 }
+
+#[test]
+fn a_note_of_the_plan_does_not_steer_the_summary() {
+    let mut node = fixture::Fixture::quiet();
+    node.plan.notes = vec![EVIL.repeat(100)];
+    node.tally(LEAKY, |value| {
+        fixture::refuse(
+            value,
+            tracer_common::tally::queue::RCV,
+            tracer_common::tally::limit::UNKNOWN,
+            1,
+        );
+    });
+    let summary = node.report().verdict.summary;
+    assert!(!summary.chars().any(is_hostile), "{summary}");
+    assert!(summary.chars().count() < 1_000, "{summary}");
+}
