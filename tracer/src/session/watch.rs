@@ -206,9 +206,16 @@ impl Watch {
         Ok(losses)
     }
 
-    /// The wall clock of a moment of `CLOCK_MONOTONIC`.
-    pub fn wall_clock(&self) -> impl Fn(u64) -> Timestamp + use<> {
-        wall_clock()
+    /// Evidence that was held back so far, because its owner had just sent some of the same kind.
+    ///
+    /// # Errors
+    /// When the kernel refuses to have a map read.
+    pub fn suppressed(&self) -> anyhow::Result<u64> {
+        let now = self.tracer.read()?.tallies;
+        let of = |tallies: &aggregate::Tallies| -> u64 {
+            tallies.values().map(|value| value.suppressed).sum()
+        };
+        Ok(of(&now).saturating_sub(of(&self.base.tallies)))
     }
 
     /// Takes the final reading and closes the window.
