@@ -149,10 +149,11 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn on_one_thread(
-    work: impl Future<Output = anyhow::Result<ExitCode>>,
-) -> anyhow::Result<ExitCode> {
-    tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work)
+fn on_one_thread(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
 }
 
 /// Until the user or the system asks us to end.
@@ -176,8 +177,9 @@ fn duration(text: &str) -> Result<Duration, String> {
     if text == "0" {
         return Ok(Duration::ZERO);
     }
-    let span: jiff::SignedDuration =
-        text.parse().map_err(|_| format!("{text} is not {wanted}"))?;
+    let span: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| format!("{text} is not {wanted}"))?;
     Duration::try_from(span).map_err(|_| format!("{text} is not {wanted}"))
 }
 

@@ -52,16 +52,22 @@ pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> 
     let node = node(&sources.proc, start.memory.page_size);
     let observation = if args.duration.is_zero() {
         let plan = Plan::impossible("a snapshot traces nothing".to_owned());
-        Observation::untraced(plan, &sources, attributor, start.clone(), start, Duration::ZERO)
+        Observation::untraced(
+            plan,
+            &sources,
+            attributor,
+            start.clone(),
+            start,
+            Duration::ZERO,
+        )
     } else {
         provisional(&sources, &attributor, &start, &node);
         observe(paths, args, sources, attributor, start).await?
     };
-    print(&mut out, &observation.report(&node), args.output)
-        .with_context(|| match &args.out {
-            Some(file) => format!("cannot write {}", file.display()),
-            None => "cannot write to stdout".to_owned(),
-        })?;
+    print(&mut out, &observation.report(&node), args.output).with_context(|| match &args.out {
+        Some(file) => format!("cannot write {}", file.display()),
+        None => "cannot write to stdout".to_owned(),
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -76,7 +82,10 @@ fn provisional(sources: &Sources, attributor: &Attributor, start: &Survey, node:
         start.clone(),
         Duration::ZERO,
     );
-    super::say(&format!("provisional: {}", table::one_line(&snapshot.report(node))));
+    super::say(&format!(
+        "provisional: {}",
+        table::one_line(&snapshot.report(node))
+    ));
 }
 
 async fn observe(
@@ -109,7 +118,9 @@ async fn observe(
             let elapsed = begun.elapsed();
             let end = survey(&sources.proc);
             let plan = Plan::impossible(why);
-            Ok(Observation::untraced(plan, &sources, attributor, start, end, elapsed))
+            Ok(Observation::untraced(
+                plan, &sources, attributor, start, end, elapsed,
+            ))
         }
     }
 }
@@ -130,8 +141,15 @@ pub(super) fn open_watch(
     };
     let layout = &types.resolved.layout;
     let names = attributor.clone();
-    Watch::open(plan, layout, &bounds.sizes(), &paths.btf, sources.clone(), attributor)
-        .map_err(|error| (format!("{:#}", anyhow::Error::from(error)), names))
+    Watch::open(
+        plan,
+        layout,
+        &bounds.sizes(),
+        &paths.btf,
+        sources.clone(),
+        attributor,
+    )
+    .map_err(|error| (format!("{:#}", anyhow::Error::from(error)), names))
 }
 
 async fn collect(watch: &mut Watch, duration: Duration) -> anyhow::Result<()> {

@@ -93,7 +93,7 @@ fn print(
     let at = wall_clock();
     for record in records {
         let owner = watch.attributor.owner_of(&record.owner);
-        let event = Evidence::new(record, owner, at(record.at_ns), page_size);
+        let event = Evidence::new(record, (&owner).into(), at(record.at_ns), page_size);
         match lines {
             Lines::Table => writeln!(out, "{}", events::table_line(&event))?,
             Lines::Ndjson => writeln!(out, "{}", events::ndjson_line(&event)?.trim_end())?,
@@ -107,10 +107,16 @@ fn print(
 fn say_losses(watch: &Watch) -> anyhow::Result<()> {
     let suppressed = watch.suppressed()?;
     if suppressed > 0 {
-        super::say(&format!("held back: {suppressed} more of what was printed already"));
+        super::say(&format!(
+            "held back: {suppressed} more of what was printed already"
+        ));
     }
     let losses = watch.losses()?;
-    for (name, count) in lost::NAMES.iter().zip(losses).filter(|(_, count)| *count > 0) {
+    for (name, count) in lost::NAMES
+        .iter()
+        .zip(losses)
+        .filter(|(_, count)| *count > 0)
+    {
         super::say(&format!("lost: {count} ({name})"));
     }
     Ok(())

@@ -24,10 +24,21 @@ pub type Snapshot = BTreeMap<u32, KernelCounts>;
 /// rise stands alone.
 #[must_use]
 pub fn rows(start: &Snapshot, end: &Snapshot, deltas: Option<&[Delta]>) -> Vec<Row> {
-    let traced = deltas.unwrap_or_default().iter().map(|delta| delta.key.netns_inum);
-    let inums: BTreeSet<u32> =
-        start.keys().chain(end.keys()).copied().chain(traced).filter(|&inum| inum != 0).collect();
-    inums.into_iter().flat_map(|inum| rows_of(inum, start, end, deltas)).collect()
+    let traced = deltas
+        .unwrap_or_default()
+        .iter()
+        .map(|delta| delta.key.netns_inum);
+    let inums: BTreeSet<u32> = start
+        .keys()
+        .chain(end.keys())
+        .copied()
+        .chain(traced)
+        .filter(|&inum| inum != 0)
+        .collect();
+    inums
+        .into_iter()
+        .flat_map(|inum| rows_of(inum, start, end, deltas))
+        .collect()
 }
 
 fn rows_of(inum: u32, start: &Snapshot, end: &Snapshot, deltas: Option<&[Delta]>) -> Vec<Row> {
@@ -74,7 +85,9 @@ fn one(
             Row {
                 netns_inum: inum,
                 counter,
-                kernel: before.zip(after).and_then(|(before, after)| after.checked_sub(before)),
+                kernel: before
+                    .zip(after)
+                    .and_then(|(before, after)| after.checked_sub(before)),
                 attributed: deltas.map(|deltas| attributed(inum, cookie, counter, deltas)),
                 bound: last.map(|last| bound(first) + bound(Some(last))),
                 state,
@@ -103,13 +116,24 @@ mod tests {
 
     fn counts(cookie: Option<u64>, prunes: u64) -> KernelCounts {
         let text = format!("TcpExt: PruneCalled RcvPruned\nTcpExt: {prunes} 0\n");
-        KernelCounts { cookie, netstat: Netstat::parse(&text), bounds: [0; 6] }
+        KernelCounts {
+            cookie,
+            netstat: Netstat::parse(&text),
+            bounds: [0; 6],
+        }
     }
 
     fn delta(inum: u32, cookie: u64, prunes: u64) -> Delta {
         Delta {
-            key: TallyKey { netns_inum: inum, netns_cookie: cookie, ..TallyKey::default() },
-            value: TallyValue { prunes: [prunes, 0, 0, 0, 0], ..TallyValue::ZERO },
+            key: TallyKey {
+                netns_inum: inum,
+                netns_cookie: cookie,
+                ..TallyKey::default()
+            },
+            value: TallyValue {
+                prunes: [prunes, 0, 0, 0, 0],
+                ..TallyValue::ZERO
+            },
         }
     }
 
@@ -125,16 +149,27 @@ mod tests {
     fn a_namespace_that_stayed_is_compared_by_difference() {
         let start = Snapshot::from([(7, counts(Some(1), 100))]);
         let end = Snapshot::from([(7, counts(Some(1), 140))]);
-        let rows = rows(&start, &end, Some(&[delta(7, 1, 30), delta(7, 1, 8), delta(9, 2, 5)]));
+        let rows = rows(
+            &start,
+            &end,
+            Some(&[delta(7, 1, 30), delta(7, 1, 8), delta(9, 2, 5)]),
+        );
         let row = row(&rows, 7, RowState::Present);
-        assert_eq!((row.kernel, row.attributed, row.residual()), (Some(40), Some(38), Some(2)));
+        assert_eq!(
+            (row.kernel, row.attributed, row.residual()),
+            (Some(40), Some(38), Some(2))
+        );
     }
 
     #[test]
     fn one_born_starts_at_zero_and_one_gone_is_not_known() {
         let start = Snapshot::from([(5, counts(Some(1), 100))]);
         let end = Snapshot::from([(6, counts(Some(2), 4))]);
-        let rows = rows(&start, &end, Some(&[delta(5, 1, 3), delta(6, 2, 4), delta(8, 3, 1)]));
+        let rows = rows(
+            &start,
+            &end,
+            Some(&[delta(5, 1, 3), delta(6, 2, 4), delta(8, 3, 1)]),
+        );
         let born = row(&rows, 6, RowState::Born);
         assert_eq!((born.kernel, born.residual()), (Some(4), Some(0)));
         for (inum, count) in [(5, 3), (8, 1)] {
@@ -160,8 +195,14 @@ mod tests {
         let end = Snapshot::from([(5, counts(None, 3))]);
         let rows = rows(&start, &end, None);
         let pruned = row(&rows, 5, RowState::Present);
-        assert_eq!((pruned.kernel, pruned.attributed, pruned.residual()), (Some(2), None, None));
-        let ofo = rows.iter().find(|row| row.counter == Counter::TCPOFODrop).unwrap();
+        assert_eq!(
+            (pruned.kernel, pruned.attributed, pruned.residual()),
+            (Some(2), None, None)
+        );
+        let ofo = rows
+            .iter()
+            .find(|row| row.counter == Counter::TCPOFODrop)
+            .unwrap();
         assert_eq!(ofo.kernel, None);
     }
 
@@ -171,7 +212,11 @@ mod tests {
         first.bounds = [1; 6];
         let mut last = counts(None, 5);
         last.bounds = [2; 6];
-        let rows = rows(&Snapshot::from([(5, first)]), &Snapshot::from([(5, last)]), Some(&[]));
+        let rows = rows(
+            &Snapshot::from([(5, first)]),
+            &Snapshot::from([(5, last)]),
+            Some(&[]),
+        );
         assert!(rows.iter().all(|row| row.bound == Some(3)));
     }
 }

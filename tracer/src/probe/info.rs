@@ -42,10 +42,21 @@ impl Tracer {
     pub fn possible_misses(&self) -> Option<u64> {
         let misses = self.recursion_misses()?;
         let of = |program: &String| {
-            misses.iter().find(|(name, _)| name == program).map_or(0, |(_, misses)| *misses)
+            misses
+                .iter()
+                .find(|(name, _)| name == program)
+                .map_or(0, |(_, misses)| *misses)
         };
-        let doubled = self.plan.probes.iter().filter(|probe| probe.programs.len() > 1);
-        Some(doubled.filter_map(|probe| probe.programs.iter().map(of).min()).sum())
+        let doubled = self
+            .plan
+            .probes
+            .iter()
+            .filter(|probe| probe.programs.len() > 1);
+        Some(
+            doubled
+                .filter_map(|probe| probe.programs.iter().map(of).min())
+                .sum(),
+        )
     }
 
     /// What the programs and maps cost.

@@ -11,11 +11,7 @@ use tracer_common::TallyKey;
 use super::survey::snapshot;
 use crate::{
     aggregate::{self, Tallies},
-    indicators::{
-        Counter,
-        readings,
-        rows::Snapshot,
-    },
+    indicators::{Counter, readings, rows::Snapshot},
     probe::{Reading, Tracer},
 };
 
@@ -64,9 +60,13 @@ pub fn bracket(tracer: &Tracer, proc: &Path) -> Result<Bracket, MapError> {
         settled.gaps = read.gaps;
         if !moving {
             // What belongs to no namespace that can be seen: gone, or the last bucket.
-            let unseen =
-                after.tallies.iter().filter(|(key, _)| !settled.counts.contains_key(&key.netns_inum));
-            settled.tallies.extend(unseen.map(|(&key, &value)| (key, value)));
+            let unseen = after
+                .tallies
+                .iter()
+                .filter(|(key, _)| !settled.counts.contains_key(&key.netns_inum));
+            settled
+                .tallies
+                .extend(unseen.map(|(&key, &value)| (key, value)));
             break;
         }
         before = after;
@@ -77,7 +77,11 @@ pub fn bracket(tracer: &Tracer, proc: &Path) -> Result<Bracket, MapError> {
 
 fn of_netns(tallies: &Tallies, inum: u32) -> Tallies {
     let own = |key: &TallyKey| key.netns_inum == inum;
-    tallies.iter().filter(|(key, _)| own(key)).map(|(&key, &value)| (key, value)).collect()
+    tallies
+        .iter()
+        .filter(|(key, _)| own(key))
+        .map(|(&key, &value)| (key, value))
+        .collect()
 }
 
 fn same(before: &Reading, after: &Reading, inum: u32) -> bool {
@@ -86,11 +90,15 @@ fn same(before: &Reading, after: &Reading, inum: u32) -> bool {
 
 /// How far ours moved while the kernel's were read, and one for each call in flight.
 fn bounds(before: &Reading, after: &Reading, inum: u32) -> [u64; Counter::ALL.len()] {
-    let moved =
-        aggregate::deltas(&of_netns(&before.tallies, inum), &of_netns(&after.tallies, inum));
+    let moved = aggregate::deltas(
+        &of_netns(&before.tallies, inum),
+        &of_netns(&after.tallies, inum),
+    );
     Counter::ALL.map(|counter| {
-        let sum: u64 =
-            moved.iter().map(|delta| aggregate::attributed(&delta.value, counter)).sum();
+        let sum: u64 = moved
+            .iter()
+            .map(|delta| aggregate::attributed(&delta.value, counter))
+            .sum();
         sum + after.in_flight
     })
 }

@@ -34,10 +34,19 @@ pub struct Survey {
 pub fn survey(proc: &Path) -> Survey {
     let at = Timestamp::now();
     let Readings { readings, mut gaps } = readings::read_all(proc);
-    let namespaces: Vec<_> = readings.iter().map(|reading| reading.netns.clone()).collect();
+    let namespaces: Vec<_> = readings
+        .iter()
+        .map(|reading| reading.netns.clone())
+        .collect();
     let scan = holders::scan_namespaces(proc, &namespaces);
     gaps.extend(scan.gaps.iter().cloned());
-    Survey { at, memory: memory::read(proc), counts: snapshot(readings), scan, gaps }
+    Survey {
+        at,
+        memory: memory::read(proc),
+        counts: snapshot(readings),
+        scan,
+        gaps,
+    }
 }
 
 /// Readings by number of the namespace.
@@ -45,9 +54,22 @@ pub fn survey(proc: &Path) -> Survey {
 pub fn snapshot(readings: Vec<NetnsReading>) -> Snapshot {
     readings
         .into_iter()
-        .map(|NetnsReading { netns, cookie, netstat }| {
-            (netns.inum, KernelCounts { cookie, netstat, bounds: Default::default() })
-        })
+        .map(
+            |NetnsReading {
+                 netns,
+                 cookie,
+                 netstat,
+             }| {
+                (
+                    netns.inum,
+                    KernelCounts {
+                        cookie,
+                        netstat,
+                        bounds: Default::default(),
+                    },
+                )
+            },
+        )
         .collect()
 }
 
@@ -60,7 +82,9 @@ pub fn node(proc: &Path, page_size: u64) -> Node {
             .unwrap_or_default()
     };
     Node {
-        k8s_node_name: std::env::var("NODE_NAME").ok().filter(|name| !name.is_empty()),
+        k8s_node_name: std::env::var("NODE_NAME")
+            .ok()
+            .filter(|name| !name.is_empty()),
         host_name: kernel("hostname"),
         kernel: kernel("osrelease"),
         arch: std::env::consts::ARCH.to_owned(),

@@ -130,7 +130,12 @@ impl Watch {
     /// How many probes are attached.
     #[must_use]
     pub fn probes(&self) -> usize {
-        self.tracer.plan.probes.iter().filter(|probe| probe.missing.is_none()).count()
+        self.tracer
+            .plan
+            .probes
+            .iter()
+            .filter(|probe| probe.missing.is_none())
+            .count()
     }
 
     /// Waits for evidence; births of cgroups are learnt on the way.
@@ -234,7 +239,13 @@ impl Watch {
         let mut end = survey(&self.sources.proc);
         end.counts = last.counts;
         self.sources.refresh(&mut self.attributor);
-        let all: Vec<Socket> = start.scan.sockets.iter().chain(&end.scan.sockets).cloned().collect();
+        let all: Vec<Socket> = start
+            .scan
+            .sockets
+            .iter()
+            .chain(&end.scan.sockets)
+            .cloned()
+            .collect();
         self.sources.find_processes(&mut self.attributor, &all);
 
         let deltas = aggregate::deltas(&self.base.tallies, &last.tallies);
@@ -243,7 +254,11 @@ impl Watch {
         gaps.extend(last.gaps);
         gaps.extend(end.gaps.iter().cloned());
         gaps.extend(self.attributor.gaps());
-        gaps.extend(self.refused.iter().map(|(why, count)| format!("{count} times: {why}")));
+        gaps.extend(
+            self.refused
+                .iter()
+                .map(|(why, count)| format!("{count} times: {why}")),
+        );
         if self.not_kept > 0 {
             gaps.push(format!(
                 "{} records of evidence were not kept: more than {MAX_EVENTS} came",
@@ -277,7 +292,9 @@ impl Watch {
     fn socket_states(&self) -> anyhow::Result<Vec<(u64, SocketState)>> {
         let mut sockets = self.tracer.sockets()?;
         for (cookie, state) in &mut sockets {
-            let Some(base) = self.base_sockets.get(cookie) else { continue };
+            let Some(base) = self.base_sockets.get(cookie) else {
+                continue;
+            };
             for (now, base) in state.verdicts.iter_mut().zip(base.verdicts) {
                 *now = now.saturating_sub(base);
             }
@@ -299,7 +316,13 @@ impl Observation {
         end: Survey,
         duration: Duration,
     ) -> Self {
-        let all: Vec<Socket> = start.scan.sockets.iter().chain(&end.scan.sockets).cloned().collect();
+        let all: Vec<Socket> = start
+            .scan
+            .sockets
+            .iter()
+            .chain(&end.scan.sockets)
+            .cloned()
+            .collect();
         sources.find_processes(&mut attributor, &all);
         let mut gaps: Vec<String> = start.gaps.iter().chain(&end.gaps).cloned().collect();
         gaps.extend(attributor.gaps());
@@ -378,13 +401,17 @@ impl Observation {
 
 /// The wall clock of a moment of `CLOCK_MONOTONIC`, by the two clocks as they stand now.
 pub fn wall_clock() -> impl Fn(u64) -> Timestamp {
-    let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     // SAFETY: the struct is ours; this clock exists on every Linux.
     unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
     let monotonic = SignedDuration::new(now.tv_sec, now.tv_nsec as i32);
     let wall = Timestamp::now();
     move |at_ns| {
         let at = SignedDuration::from_nanos(i64::try_from(at_ns).unwrap_or(i64::MAX));
-        wall.checked_sub(monotonic.saturating_sub(at)).unwrap_or(wall)
+        wall.checked_sub(monotonic.saturating_sub(at))
+            .unwrap_or(wall)
     }
 }
