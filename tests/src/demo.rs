@@ -7,8 +7,9 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::check::Checks;
+use crate::netns;
 use crate::network::Network;
-use crate::pod::{self, Pod};
+use crate::pod::Pod;
 use crate::recipe::tcp_mem::TcpMem;
 use crate::report::{Report, is_pod};
 use crate::scenario::refuse_on_a_real_node;
@@ -88,7 +89,7 @@ pub fn play(window: Duration, show: bool) -> Result<()> {
         "shop/leaky begins to leak: clients outside connect and send, it neither reads nor closes",
     );
     let (connections, bytes) = LEAK;
-    let outside = pod::node_recipe(&format!(
+    let outside = netns::node_recipe(&format!(
         "tun --device uplink --kernel 192.0.2.1 --client 192.0.2.2 --to {} --connections {connections} --do feed:{bytes}",
         leaky.endpoint(8080)
     ))?;

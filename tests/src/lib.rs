@@ -5,6 +5,7 @@
 pub mod cgroup;
 pub mod check;
 pub mod demo;
+pub mod netns;
 pub mod network;
 pub mod pod;
 pub mod process;

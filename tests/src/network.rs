@@ -64,7 +64,6 @@ impl Network {
         ))
         .context("cannot make a veth pair")?;
         ip(&format!("link set {port} master {BRIDGE} up"))?;
-        ip_in(netns, "link set lo up")?;
         ip_in(netns, &format!("addr add {address}/24 dev eth0"))?;
         ip_in(netns, "link set eth0 up")?;
         ip_in(netns, &format!("route add default via {NODE}"))?;

@@ -1,30 +1,23 @@
 //! A pod as kubelet and runtime leave it on a node, without either: cgroup slice and scopes, a network namespace that a
 //! pause process holds, a port on the bridge, and the log folder that carries the pod's name.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::Write;
+use std::fs;
 use std::net::{Ipv4Addr, SocketAddrV4};
-use std::os::fd::AsFd;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use crate::cgroup;
+use crate::netns::{self, Netns, Recipe};
 use crate::network::{self, Network};
-use crate::process::{Finished, Process, Start};
 use crate::snmp::Counters;
-use crate::{cgroup, sys};
 
 /// Where kubelet keeps the logs of pods, one folder `NAMESPACE_NAME_UID` each.
 pub const LOGS: &str = "/var/log/pods";
-/// How long a recipe may take to say that it is ready.
-const READY: Duration = Duration::from_secs(30);
 
 /// What makes a pod's network.
 struct Wire {
-    netns: File,
+    netns: Netns,
     address: Ipv4Addr,
     port: String,
 }
@@ -42,7 +35,6 @@ pub struct Pod {
     scope: PathBuf,
     logs: PathBuf,
     wire: Option<Wire>,
-    pause: Option<Process>,
 }
 
 /// A random uuid of the kernel.
@@ -63,21 +55,13 @@ impl Pod {
         let mut pod = Self::on_host_network(namespace, name)?;
         let sandbox = cgroup::container_path(&pod.uid, &container_id()?);
         cgroup::create(&sandbox)?;
-        let mut command = lab()?;
-        command.arg("pause");
-        place(&mut command, Some(&sandbox), None)?;
-        // SAFETY: the closure makes one system call and allocates nothing.
-        unsafe { command.pre_exec(sys::new_netns) };
-        let pause = Process::start("pause", &mut command, Start::default())?;
-        pause.stdout_line(READY, |line| line.contains("ready"))?;
-        let netns = File::open(format!("/proc/{}/ns/net", pause.pid()))?;
-        let (address, port) = network.plug(pause.pid(), &netns)?;
+        let netns = Netns::new(Some(&sandbox))?;
+        let (address, port) = network.plug(netns.pid(), netns.file())?;
         pod.wire = Some(Wire {
             netns,
             address,
             port,
         });
-        pod.pause = Some(pause);
         Ok(pod)
     }
 
@@ -95,7 +79,6 @@ impl Pod {
             scope,
             logs,
             wire: None,
-            pause: None,
         };
         cgroup::create(&pod.scope)?;
         fs::create_dir_all(pod.logs.join("app"))?;
@@ -130,18 +113,18 @@ impl Pod {
 
     /// The kernel's counters of its network namespace.
     pub fn counters(&self) -> Result<Counters> {
-        self.pause
-            .as_ref()
-            .map_or_else(Counters::here, |pause| Counters::of_pid(pause.pid()))
+        Counters::of_pid(self.netns_pid())
     }
 
     /// The inode number of its network namespace, as decimal digits.
     pub fn netns(&self) -> Result<String> {
-        let pid = self
-            .pause
+        netns::inode_of(self.netns_pid())
+    }
+
+    fn netns_pid(&self) -> u32 {
+        self.wire
             .as_ref()
-            .map_or_else(std::process::id, Process::pid);
-        netns_of(pid)
+            .map_or_else(std::process::id, |wire| wire.netns.pid())
     }
 
     /// Starts a recipe as the pod's workload and waits until it is ready.
@@ -156,7 +139,7 @@ impl Pod {
 
     fn start(&self, arguments: &str, scope: Option<&Path>) -> Result<Recipe> {
         let netns = self.wire.as_ref().map(|wire| &wire.netns);
-        start_recipe(&self.full_name(), arguments, scope, netns)
+        netns::start_recipe(&self.full_name(), arguments, scope, netns)
     }
 
     /// Pulls the pod's cable at the node: nothing goes in or out any more, and no socket is told.
@@ -172,104 +155,12 @@ impl Pod {
 impl Drop for Pod {
     fn drop(&mut self) {
         // Removing is done as far as it goes: the sweep after each scenario sees to the rest.
-        self.pause = None;
+        let port = self.wire.take().map(|wire| wire.port);
         let _ = cgroup::remove(&cgroup::pod_path(&self.uid));
         let _ = fs::remove_dir_all(&self.logs);
-        if let Some(wire) = &self.wire {
-            let _ = network::ip(&format!("link del {}", wire.port));
+        if let Some(port) = port {
+            // It goes by itself with the namespace, but only some time after.
+            let _ = network::ip(&format!("link del {port}"));
         }
-    }
-}
-
-/// The inode number of a process's network namespace, as decimal digits.
-pub fn netns_of(pid: u32) -> Result<String> {
-    let link = fs::read_link(format!("/proc/{pid}/ns/net"))?;
-    let digits: String = link
-        .to_string_lossy()
-        .chars()
-        .filter(char::is_ascii_digit)
-        .collect();
-    Ok(digits)
-}
-
-/// A recipe on the node itself: no pod, no cgroup of its own.
-pub fn node_recipe(arguments: &str) -> Result<Recipe> {
-    start_recipe("node", arguments, None, None)
-}
-
-fn start_recipe(
-    whose: &str,
-    arguments: &str,
-    scope: Option<&Path>,
-    netns: Option<&File>,
-) -> Result<Recipe> {
-    let name = format!("{whose}: {arguments}");
-    let mut command = lab()?;
-    command
-        .arg("recipe")
-        .args(arguments.split_ascii_whitespace());
-    place(&mut command, scope, netns)?;
-    let process = Process::start(&name, &mut command, Start::default())?;
-    process.stdout_line(READY, |line| line.contains("\"ready\""))?;
-    Ok(Recipe(process))
-}
-
-/// This very program, to be run again as a workload.
-fn lab() -> Result<Command> {
-    let program =
-        std::env::var_os("LAB").map_or_else(std::env::current_exe, |path| Ok(path.into()))?;
-    Ok(Command::new(program))
-}
-
-/// Makes the command start inside a cgroup and a network namespace.
-fn place(command: &mut Command, scope: Option<&Path>, netns: Option<&File>) -> Result<()> {
-    let procs = scope
-        .map(|scope| {
-            OpenOptions::new()
-                .write(true)
-                .open(scope.join("cgroup.procs"))
-        })
-        .transpose()
-        .context("cannot open cgroup.procs")?;
-    let netns = netns.map(File::try_clone).transpose()?;
-    let enter = move || {
-        if let Some(mut procs) = procs.as_ref() {
-            // To the kernel, 0 is whoever writes.
-            procs.write_all(b"0")?;
-        }
-        netns
-            .as_ref()
-            .map_or(Ok(()), |netns| sys::enter_netns(netns.as_fd()))
-    };
-    // SAFETY: the closure makes two system calls on descriptors opened before; it allocates nothing.
-    unsafe { command.pre_exec(enter) };
-    Ok(())
-}
-
-/// A running recipe.
-pub struct Recipe(Process);
-
-impl Recipe {
-    /// Its process id.
-    #[must_use]
-    pub fn pid(&self) -> u32 {
-        self.0.pid()
-    }
-
-    /// Waits until it says that its work is done (it then stays until stopped); gives what it said.
-    pub fn done(&self, wait: Duration) -> Result<serde_json::Value> {
-        let line = self.0.stdout_line(wait, |line| line.contains("\"done\""))?;
-        Ok(serde_json::from_str(&line)?)
-    }
-
-    /// Ends it and gives its result.
-    pub fn stop(self) -> Result<serde_json::Value> {
-        let finished: Finished = self.0.stop(libc::SIGTERM, Duration::from_secs(10))?;
-        finished.expect_code(0)?;
-        let last = finished
-            .stdout
-            .last()
-            .context("a recipe without a result")?;
-        Ok(serde_json::from_str(last)?)
     }
 }

@@ -1,5 +1,5 @@
 //! TCP_REPAIR: a process may write straight into the receive queue of its own socket (`tcp_send_rcvq`). When the queue is over its
-//! buffer, the write fails with ENOMEM and raises TCPRcvQDrop.
+//! buffer, the write fails for want of memory and raises TCPRcvQDrop.
 
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
@@ -41,7 +41,7 @@ pub fn run(args: &Args) -> Result<()> {
         let sent = unsafe { libc::send(socket.as_raw_fd(), block.as_ptr().cast(), block.len(), 0) };
         if sent >= 0 {
             queued += 1;
-        } else if std::io::Error::last_os_error().raw_os_error() == Some(libc::ENOMEM) {
+        } else if refused_for_memory(&std::io::Error::last_os_error()) {
             refused += 1;
         } else {
             return Err(std::io::Error::last_os_error()).context("cannot write in repair mode");
@@ -54,4 +54,9 @@ pub fn run(args: &Args) -> Result<()> {
     sys::wait_for_stop();
     drop(peer);
     say(&json!({"queued": queued, "refused": refused}))
+}
+
+/// A refusal in `tcp_send_rcvq` reaches the program as either code: the allocation before it may have changed the default ENOMEM.
+fn refused_for_memory(error: &std::io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::ENOMEM | libc::ENOBUFS))
 }

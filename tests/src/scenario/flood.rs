@@ -5,7 +5,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use crate::pod::{Pod, Recipe};
+use crate::netns::Recipe;
+use crate::pod::Pod;
 use crate::snmp::{Counters, Delta};
 
 /// How long a flood may take.
