@@ -12,7 +12,7 @@ use crate::network::Network;
 use crate::pod::Pod;
 use crate::recipe::tcp_mem::TcpMem;
 use crate::report::{Report, is_pod};
-use crate::scenario::refuse_on_a_real_node;
+use crate::scenario::{refuse_on_a_real_node, sweep};
 use crate::snmp::Counters;
 use crate::tcpress;
 
@@ -35,7 +35,9 @@ pub struct Args {
 /// Plays the incident for a person: the table on stdout, words on stderr.
 pub fn run(args: &Args) -> Result<()> {
     refuse_on_a_real_node()?;
-    play(Duration::from_secs(args.seconds), true)
+    let played = play(Duration::from_secs(args.seconds), true);
+    sweep();
+    played
 }
 
 /// Plays the incident and checks the report; `show` prints the table and tells the story.
@@ -60,7 +62,7 @@ pub fn play(window: Duration, show: bool) -> Result<()> {
     let sizes = "--request 16384 --response 32768";
     let _server = redis.recipe(&format!("echo-server --listen 0.0.0.0:6379 {sizes}"))?;
     let client = frontend.recipe(&format!(
-        "echo-client --to {} --connections 8 --pause 20 {sizes}",
+        "echo-client --to {} --connections 4 --pause 50 {sizes}",
         redis.endpoint(6379)
     ))?;
     let before = pods
@@ -93,6 +95,12 @@ pub fn play(window: Duration, show: bool) -> Result<()> {
         "tun --device uplink --kernel 192.0.2.1 --client 192.0.2.2 --to {} --connections {connections} --do feed:{bytes}",
         leaky.endpoint(8080)
     ))?;
+    if outside.done(left(window.saturating_sub(REST))).is_ok() {
+        tell(&format!(
+            "after {:.1} s no more is taken",
+            start.elapsed().as_secs_f64()
+        ));
+    }
     std::thread::sleep(left(window.saturating_sub(REST)));
     tell("all senders are stopped");
     frontend.cut()?;

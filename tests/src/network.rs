@@ -65,7 +65,8 @@ impl Network {
         .context("cannot make a veth pair")?;
         ip(&format!("link set {port} master {BRIDGE} up"))?;
         ip_in(netns, &format!("addr add {address}/24 dev eth0"))?;
-        ip_in(netns, "link set eth0 up")?;
+        // Segments of wire size, as from another host: one huge segment would find an empty queue and always be admitted.
+        ip_in(netns, "link set eth0 up gso_max_segs 1")?;
         ip_in(netns, &format!("route add default via {NODE}"))?;
         Ok((address, port))
     }

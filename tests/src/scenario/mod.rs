@@ -10,7 +10,7 @@ mod signals;
 mod storm;
 mod unknown;
 
-pub use runner::{list, refuse_on_a_real_node, run_all, run_one};
+pub use runner::{list, refuse_on_a_real_node, run_all, run_one, sweep};
 
 use anyhow::Result;
 

@@ -111,7 +111,7 @@ fn one_line(text: &str) -> String {
 }
 
 /// Removes what a killed scenario left: its processes, cgroups, log folders and links. Only what the lab itself has made.
-fn sweep() {
+pub fn sweep() {
     let said = cgroup::remove(&Path::new(cgroup::ROOT).join("kubepods.slice"));
     if let Err(error) = said {
         eprintln!("lab: {error:#}");

@@ -25,7 +25,7 @@ pub(super) fn tcp_mem_storm() -> Result<Outcome> {
     }
     for (from, to) in [(&pods[0], &pods[1]), (&pods[1], &pods[0])] {
         recipes.push(from.recipe(&format!(
-            "echo-client --to {} --connections 20 --pause 5 {sizes}",
+            "echo-client --to {} --connections 4 --pause 40 {sizes}",
             to.endpoint(6379)
         ))?);
     }
@@ -38,7 +38,7 @@ pub(super) fn tcp_mem_storm() -> Result<Outcome> {
             to.endpoint(8080)
         ))?);
     }
-    std::thread::sleep(Duration::from_secs(8));
+    std::thread::sleep(Duration::from_secs(6));
     for pod in &pods {
         pod.cut()?;
     }

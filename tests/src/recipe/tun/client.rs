@@ -39,6 +39,8 @@ struct Connection {
     expected: u32,
     /// Bytes of payload from the server.
     received: u32,
+    /// Segments it may send in one turn of `feed`: few after a refusal, so that a full server is asked, not flooded.
+    burst: usize,
     /// Window that the server announced last, scaled.
     window: u32,
     scale: u8,
@@ -85,6 +87,7 @@ impl Client {
                 next: 0,
                 expected: 0,
                 received: 0,
+                burst: BURST,
                 window: 0,
                 scale: 0,
             });
@@ -214,7 +217,7 @@ impl Client {
         while !sys::stopped() && progress.1.elapsed() < FEED_PATIENCE {
             let before = sent;
             for (index, &goal) in goals.iter().enumerate() {
-                for _ in 0..BURST {
+                for _ in 0..self.connections[index].burst {
                     let connection = &self.connections[index];
                     let limit = goal.min(connection.acknowledged.saturating_add(connection.window));
                     let size = limit.saturating_sub(connection.next).min(FEED_SIZE);
@@ -243,7 +246,10 @@ impl Client {
                 self.listen(Duration::from_millis(100))?;
                 for connection in &mut self.connections {
                     // What was not acknowledged by now was refused: go back to it.
-                    connection.next = connection.acknowledged;
+                    if connection.next > connection.acknowledged {
+                        connection.next = connection.acknowledged;
+                        connection.burst = 1;
+                    }
                 }
             }
         }
@@ -274,7 +280,10 @@ impl Client {
             let at = segment.acknowledge.wrapping_sub(connection.sequence(0));
             // An acknowledgement from before the stream's start would be a huge offset.
             if at < u32::MAX / 2 {
-                connection.acknowledged = connection.acknowledged.max(at);
+                if at > connection.acknowledged {
+                    connection.acknowledged = at;
+                    connection.burst = BURST;
+                }
                 connection.window = u32::from(segment.window) << connection.scale;
             }
         }
