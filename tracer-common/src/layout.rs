@@ -15,6 +15,8 @@ macro_rules! layout {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
         pub struct Layout {
             $($(#[$doc])* pub $name: u32,)+
+            /// Bit of the byte at `skb_pfmemalloc` that is `pfmemalloc`, as a mask.
+            pub skb_pfmemalloc_mask: u32,
             /// 1 where tracing programs may call `bpf_get_socket_cookie` (5.12 and later).
             pub has_socket_cookie_helper: u32,
         }
@@ -22,7 +24,11 @@ macro_rules! layout {
 
         impl Layout {
             /// No field is known.
-            pub const ABSENT: Self = Self { $($name: ABSENT,)+ has_socket_cookie_helper: 0 };
+            pub const ABSENT: Self = Self {
+                $($name: ABSENT,)+
+                skb_pfmemalloc_mask: 0,
+                has_socket_cookie_helper: 0,
+            };
 
             /// Every field: its name here, its size in bytes, and the paths it may have, the first found wins.
             pub const FIELDS: &'static [Field] = &[$(Field {
@@ -70,6 +76,8 @@ layout! {
     sock_family: 2 = ["sock.__sk_common.skc_family"];
     /// TCP state.
     sock_state: 1 = ["sock.__sk_common.skc_state"];
+    /// Transport protocol (`IPPROTO_TCP` is 6).
+    sock_protocol: 2 = ["sock.sk_protocol"];
     /// Local port, host byte order.
     sock_num: 2 = ["sock.__sk_common.skc_num"];
     /// Remote port, network byte order.
@@ -92,8 +100,8 @@ layout! {
     skb_truesize: 4 = ["sk_buff.truesize"];
     /// Start of `tcp_skb_cb`, whose first word is the sequence number.
     skb_cb: 48 = ["sk_buff.cb"];
-    /// Byte before the bit field that holds `pfmemalloc`.
-    skb_pfmemalloc_byte: 1 = ["sk_buff.pfmemalloc"];
+    /// Byte that holds the bit `pfmemalloc`.
+    skb_pfmemalloc: 1 = ["sk_buff.pfmemalloc"];
     /// kernfs node of a cgroup.
     cgroup_kn: 8 = ["cgroup.kn"];
     /// Hierarchy of a cgroup.

@@ -27,9 +27,7 @@ crate::pod!(Tuple);
 
 /// What happened to one socket, keyed by its cookie. Losing an entry never touches a tally.
 #[repr(C)]
-#[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
-)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct SocketState {
     /// Whose socket it is.
     pub owner: TallyKey,
@@ -49,3 +47,36 @@ pub struct SocketState {
     pub reserved: u32,
 }
 crate::pod!(SocketState);
+
+impl SocketState {
+    /// Nothing happened yet.
+    pub const ZERO: Self = Self {
+        owner: TallyKey {
+            cgroup_id: 0,
+            memcg_id: 0,
+            netns_cookie: 0,
+            netns_inum: 0,
+            reserved: 0,
+        },
+        tuple: Tuple {
+            local: [0; 16],
+            remote: [0; 16],
+            family: 0,
+            local_port: 0,
+            remote_port: 0,
+            state: 0,
+        },
+        verdicts: [0; queue::COUNT],
+        prunes: 0,
+        last_ns: 0,
+        closed_ns: 0,
+        last_limit: 0,
+        reserved: 0,
+    };
+}
+
+impl Default for SocketState {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}

@@ -8,8 +8,19 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 /// Whose counts: always read from the socket, never from the running task.
 #[repr(C)]
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, FromBytes, IntoBytes,
-    Immutable, KnownLayout,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
 )]
 pub struct TallyKey {
     /// Id of the socket's cgroup in the default (v2) hierarchy (`sk_cgrp_data`); 0 when it has none.
@@ -90,6 +101,8 @@ pub struct TallyValue {
     /// Verdicts on segments whose admission failed, by [`slot`]. The sum over `queue::RCV` and
     /// `queue::SEND_RCVQ` is the kernel's `TCPRcvQDrop`, that over `queue::OFO` its `TCPOFODrop`.
     pub verdicts: [u64; VERDICT_SLOTS],
+    /// When evidence was last sent, by [`slot`], in nanoseconds of `CLOCK_MONOTONIC`.
+    pub last_evidence_ns: [u64; VERDICT_SLOTS],
     /// Calls of the prune path by the limit that called for it; the sum is `PruneCalled`.
     pub prunes: [u64; limit::COUNT],
     /// Prunes that gave up: `RcvPruned`.
@@ -110,8 +123,6 @@ pub struct TallyValue {
     pub last_allocated_pages: u64,
     /// `tcp_mem[2]` as compared at that failure, in pages.
     pub last_tcp_mem_max_pages: u64,
-    /// When evidence was last sent, by [`slot`], in nanoseconds of `CLOCK_MONOTONIC`.
-    pub last_evidence_ns: [u64; VERDICT_SLOTS],
 }
 crate::pod!(TallyValue);
 
@@ -134,7 +145,9 @@ impl TallyValue {
     /// Segments of one queue whose admission failed, over all limits.
     #[must_use]
     pub fn verdicts_of(&self, queue: usize) -> u64 {
-        (0..limit::COUNT).map(|l| self.verdicts[slot(queue, l)]).sum()
+        (0..limit::COUNT)
+            .map(|l| self.verdicts[slot(queue, l)])
+            .sum()
     }
 }
 

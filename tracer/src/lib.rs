@@ -5,10 +5,16 @@
 //! machine stands at the edge ([`probe`], [`holders`], [`indicators`], [`attribute`], [`cli`]).
 
 pub mod aggregate;
+
 pub mod attribute;
+pub mod cli;
+pub mod decode;
 pub mod diagnose;
+#[cfg(test)]
+mod fixture;
 pub mod holders;
 pub mod indicators;
 pub mod kernel;
 pub mod output;
+pub mod probe;
 pub mod report;

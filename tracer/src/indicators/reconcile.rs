@@ -2,7 +2,10 @@
 
 /// The counters that are reconciled, as `/proc/net/netstat` names them (`TcpExt`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names are the kernel's, include/uapi/linux/snmp.h")]
+#[allow(
+    missing_docs,
+    reason = "the names are the kernel's, include/uapi/linux/snmp.h"
+)]
 pub enum Counter {
     PruneCalled,
     RcvPruned,
