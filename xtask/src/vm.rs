@@ -1,0 +1,213 @@
+//! The verb `vm`: a command on real kernels.
+
+use std::{
+    fs,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail};
+use clap::{Args, ValueEnum};
+
+use crate::{
+    accel, binaries,
+    cache::Cache,
+    guest, initramfs,
+    kernels::{self, Kernel},
+    qemu::{self, Accelerator, Folder, Machine, Outcome},
+    setup,
+};
+
+/// Exit status when the command ran into the time limit.
+const TIMED_OUT: i32 = 124;
+/// Exit status when the machine failed, not the command.
+const MACHINE_FAILED: i32 = 125;
+/// Exit status when a signal stopped us, as shells count.
+const INTERRUPTED: i32 = 130;
+
+/// How the cgroup file system is laid out in a guest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Cgroup {
+    V2,
+    V1,
+    Hybrid,
+}
+
+/// The machine to make.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Settings {
+    /// Folder of the modules, for a kernel given by its path
+    #[arg(long, value_name = "DIR")]
+    pub(crate) modules: Option<PathBuf>,
+    /// Folder to show as /share in the guest; what the command writes to /share/out comes back
+    #[arg(long, value_name = "DIR")]
+    pub(crate) share: Option<PathBuf>,
+    /// Memory, as QEMU reads it
+    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    pub(crate) memory: String,
+    /// Processors
+    #[arg(long, value_name = "N", default_value_t = 2)]
+    pub(crate) cpus: u32,
+    /// Seconds that the command may take; then it is ended with status 124
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    pub(crate) timeout: u64,
+    /// More words for the kernel's command line
+    #[arg(
+        long,
+        value_name = "WORDS",
+        default_value = "",
+        allow_hyphen_values = true
+    )]
+    pub(crate) append: String,
+    /// How cgroups are mounted
+    #[arg(long, value_enum, default_value_t = Cgroup::V2)]
+    pub(crate) cgroup: Cgroup,
+    /// Count instructions as time: slow, one processor, and the same cost on every run
+    #[arg(long)]
+    pub(crate) icount: bool,
+}
+
+/// Everything that machines are made of, found or fetched.
+#[derive(Debug)]
+pub(crate) struct Parts {
+    cache: Cache,
+    guest: PathBuf,
+    programs: Vec<PathBuf>,
+    /// The kernels asked for.
+    pub(crate) kernels: Vec<Kernel>,
+}
+
+impl Parts {
+    /// Does the part of the set-up that machines need, and builds our programs.
+    pub(crate) fn prepare(list: &str, modules: Option<&Path>) -> Result<Self> {
+        let cache = Cache::open()?;
+        setup::qemu()?;
+        let kernels = kernels::resolve(&cache, list, modules)?;
+        let guest = guest::resolve(&cache)?;
+        let programs = binaries::build(&cache)?;
+        Ok(Self {
+            cache,
+            guest,
+            programs,
+            kernels,
+        })
+    }
+
+    /// Runs a command on one kernel. Returns its exit status, or 124 or 125 with a word on stderr.
+    pub(crate) fn run(
+        &self,
+        kernel: &Kernel,
+        settings: &Settings,
+        command: &[String],
+        stdout: Box<dyn Write + Send>,
+    ) -> Result<i32> {
+        let folder = Folder::new()?;
+        let initrd = folder.path("initrd");
+        let cgroup = settings.cgroup.to_possible_value();
+        let content = initramfs::Content {
+            guest: &self.guest,
+            programs: &self.programs,
+            modules: kernel.modules.as_deref(),
+            share: settings.share.as_deref(),
+            cgroup: cgroup.as_ref().map_or("v2", |value| value.get_name()),
+            command,
+        };
+        initramfs::write(&initrd, &content)?;
+        let mut machine = Machine {
+            kernel: &kernel.image,
+            initrd: &initrd,
+            accelerator: Accelerator::Count,
+            memory: &settings.memory,
+            cpus: settings.cpus,
+            append: &settings.append,
+            boot_limit: Duration::from_secs(if settings.icount { 300 } else { 120 }),
+            limit: Duration::from_secs(settings.timeout),
+        };
+        if !settings.icount {
+            machine.accelerator = accel::choose(&self.cache, &machine, &folder)?;
+        }
+        match qemu::run(&machine, &folder, stdout, Box::new(io::stderr()))? {
+            Outcome::Ended { status, output } => {
+                if let (Some(share), false) = (&settings.share, output.is_empty()) {
+                    unpack(&output, &share.join("out"))?;
+                }
+                Ok(status)
+            }
+            Outcome::TimedOut => {
+                eprintln!(
+                    "time limit: the command did not end within {} s; give it more with --timeout",
+                    settings.timeout
+                );
+                Ok(TIMED_OUT)
+            }
+            Outcome::Failed(why) => {
+                eprintln!(
+                    "the virtual machine failed on kernel {}: {why}",
+                    kernel.name
+                );
+                tail(&folder, "console.log");
+                tail(&folder, "qemu.log");
+                Ok(MACHINE_FAILED)
+            }
+            Outcome::Interrupted => {
+                drop(folder);
+                std::process::exit(INTERRUPTED);
+            }
+        }
+    }
+}
+
+/// Runs the command on each kernel of the list; the first status that is not zero is the result.
+pub(crate) fn run(list: &str, settings: &Settings, command: &[String]) -> Result<i32> {
+    if let Some(share) = &settings.share
+        && !share.is_dir()
+    {
+        bail!("--share: {} is not a folder", share.display());
+    }
+    let parts = Parts::prepare(list, settings.modules.as_deref())?;
+    let mut result = 0;
+    for kernel in &parts.kernels {
+        if parts.kernels.len() > 1 {
+            eprintln!("== kernel {}", kernel.name);
+        }
+        let status = parts.run(kernel, settings, command, Box::new(io::stdout()))?;
+        if result == 0 {
+            result = status;
+        }
+    }
+    Ok(result)
+}
+
+fn unpack(packed: &[u8], folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    let mut tar = Command::new("tar")
+        .args(["--extract", "--gzip", "--no-same-owner", "--directory"])
+        .arg(folder)
+        .stdin(Stdio::piped())
+        .spawn()
+        .context("tar is needed to unpack /share/out")?;
+    let written = tar.stdin.take().map(|mut input| input.write_all(packed));
+    let status = tar.wait().context("tar was lost")?;
+    if !status.success() || !matches!(written, Some(Ok(()))) {
+        bail!("tar could not unpack /share/out into {}", folder.display());
+    }
+    Ok(())
+}
+
+fn tail(folder: &Folder, name: &str) {
+    let text = fs::read(folder.path(name)).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    // QEMU says this of every named processor model.
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.contains("TCG doesn't support requested feature"))
+        .collect();
+    if !lines.is_empty() {
+        eprintln!("-- the end of {name}");
+        for line in &lines[lines.len().saturating_sub(40)..] {
+            eprintln!("{line}");
+        }
+    }
+}
