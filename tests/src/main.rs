@@ -1,2 +1,66 @@
-//! The lab: workloads and scenarios that provoke what tcpress measures.
-fn main() {}
+//! `lab`: runs inside a virtual machine next to the static `tcpress`, as root.
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+use tcpress_lab::{demo, recipe::Recipe, scenario, sys};
+
+/// Workloads and scenarios that provoke what tcpress measures.
+#[derive(Parser)]
+#[command(name = "lab")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run one recipe until it is stopped.
+    #[command(subcommand)]
+    Recipe(Recipe),
+    /// Play the incident once and check what tcpress says about it.
+    Demo(demo::Args),
+    /// Run scenarios, one line of result each.
+    Scenarios {
+        /// Which ones; all where none is named.
+        names: Vec<String>,
+    },
+    /// Print the names of all scenarios.
+    List,
+    /// Run one scenario in this process; `scenarios` does it for each.
+    #[command(hide = true)]
+    Scenario {
+        /// Which one.
+        name: String,
+    },
+    /// Hold a pod's namespaces, as a runtime's pause process does.
+    #[command(hide = true)]
+    Pause,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("lab: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<ExitCode> {
+    match command {
+        Command::Recipe(recipe) => recipe.run()?,
+        Command::Demo(args) => demo::run(&args)?,
+        Command::Scenarios { names } => return scenario::run_all(&names),
+        Command::List => scenario::list()?,
+        Command::Scenario { name } => return scenario::run_one(&name),
+        Command::Pause => {
+            sys::catch_stop()?;
+            println!("ready");
+            sys::wait_for_stop();
+        }
+    }
+    Ok(ExitCode::SUCCESS)
+}

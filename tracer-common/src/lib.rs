@@ -1,2 +1,35 @@
+//! The binary interface between the kernel programs and user space: map keys, map values, ring-buffer
+//! records, and the two constants that user space sets before load ([`Layout`], [`Settings`]).
+//!
+//! Everything here is plain data without padding, `bool` or `enum`, in the byte order of the machine.
+//! A change of any layout raises [`ABI_VERSION`].
 #![no_std]
-//! x
+
+pub mod event;
+pub mod layout;
+pub mod lost;
+pub mod settings;
+pub mod socket;
+pub mod tally;
+
+pub use event::{CgroupRecord, EventRecord};
+pub use layout::Layout;
+pub use settings::Settings;
+pub use socket::{SocketState, Tuple};
+pub use tally::{TallyKey, TallyValue};
+
+/// Version of everything in this crate; it travels in captures.
+pub const ABI_VERSION: u32 = 1;
+
+/// Marks a kernel type as transferable through a map in user space.
+macro_rules! pod {
+    ($($name:ty),+ $(,)?) => {
+        $(
+            // SAFETY: the type derives `IntoBytes` and `FromBytes`, so every byte of it is
+            // initialised and every bit pattern is valid, which is what `Pod` asks for.
+            #[cfg(feature = "user")]
+            unsafe impl aya::Pod for $name {}
+        )+
+    };
+}
+pub(crate) use pod;

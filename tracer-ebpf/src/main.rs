@@ -1,2 +1,36 @@
+//! The kernel programs of tcpress. One file per hook; names of programs are `HOOK_enter` or `HOOK_exit`
+//! and, where a hook is doubled, a final `_a` or `_b` (see [`double`]).
 #![no_std]
 #![no_main]
+#![feature(asm_experimental_arch)]
+#![allow(
+    missing_docs,
+    reason = "the macros of aya-ebpf generate items without documentation"
+)]
+
+mod charge;
+mod collapse;
+mod data_queue;
+mod double;
+mod evidence;
+mod frame;
+mod kernel;
+mod maps;
+mod owner;
+mod prune;
+mod rmem;
+mod schedule;
+mod send_rcvq;
+mod sock;
+mod tally;
+mod verdict;
+
+#[unsafe(link_section = "license")]
+#[unsafe(no_mangle)]
+static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
+
+#[cfg(not(test))]
+#[panic_handler]
+fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
+    loop {}
+}

@@ -1,1 +1,21 @@
-//! x
+//! tcpress: who fills the TCP memory of a node, who suffers, and which limit refused.
+//!
+//! The library behind the binary `tcpress`. Its pure core ([`decode`], [`aggregate`], [`kernel::plan`],
+//! [`diagnose`], [`report`], [`output`]) does no I/O and reads no clock; everything that touches the
+//! machine stands at the edge ([`probe`], [`holders`], [`indicators`], [`attribute`], [`cli`]).
+
+pub mod aggregate;
+
+pub mod attribute;
+pub mod cli;
+pub mod decode;
+pub mod diagnose;
+#[cfg(test)]
+mod fixture;
+pub mod holders;
+pub mod indicators;
+pub mod kernel;
+pub mod output;
+pub mod probe;
+pub mod report;
+pub mod session;

@@ -1,2 +1,7 @@
-//! x
-fn main(){}
+//! The binary `tcpress`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    tracer::cli::main()
+}

@@ -1,0 +1,17 @@
+//! The lab: recipes that provoke what tcpress measures, pods to run them in, and scenarios that compare
+//! what tcpress reports with what the kernel itself counted. Nothing here knows tcpress from inside: it is
+//! started as a program and its JSON is read.
+
+pub mod cgroup;
+pub mod check;
+pub mod demo;
+pub mod netns;
+pub mod network;
+pub mod pod;
+pub mod process;
+pub mod recipe;
+pub mod report;
+pub mod scenario;
+pub mod snmp;
+pub mod sys;
+pub mod tcpress;

@@ -1,0 +1,166 @@
+//! A pod as kubelet and runtime leave it on a node, without either: cgroup slice and scopes, a network namespace that a
+//! pause process holds, a port on the bridge, and the log folder that carries the pod's name.
+
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::cgroup;
+use crate::netns::{self, Netns, Recipe};
+use crate::network::{self, Network};
+use crate::snmp::Counters;
+
+/// Where kubelet keeps the logs of pods, one folder `NAMESPACE_NAME_UID` each.
+pub const LOGS: &str = "/var/log/pods";
+
+/// What makes a pod's network.
+struct Wire {
+    netns: Netns,
+    address: Ipv4Addr,
+    port: String,
+}
+
+/// A pod; everything of it is removed when it is dropped.
+pub struct Pod {
+    /// Kubernetes namespace.
+    pub namespace: String,
+    /// Kubernetes name.
+    pub name: String,
+    /// Kubernetes uid, with dashes.
+    pub uid: String,
+    /// Id of the container that runs the workload: 64 hex digits.
+    pub container: String,
+    scope: PathBuf,
+    logs: PathBuf,
+    wire: Option<Wire>,
+}
+
+/// A random uuid of the kernel.
+fn uuid() -> Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/uuid")?
+        .trim()
+        .to_owned())
+}
+
+/// A container id.
+fn container_id() -> Result<String> {
+    Ok(format!("{}{}", uuid()?, uuid()?).replace('-', ""))
+}
+
+impl Pod {
+    /// Makes a pod with a network namespace of its own.
+    pub fn new(network: &Network, namespace: &str, name: &str) -> Result<Self> {
+        let mut pod = Self::on_host_network(namespace, name)?;
+        let sandbox = cgroup::container_path(&pod.uid, &container_id()?);
+        cgroup::create(&sandbox)?;
+        let netns = Netns::new(Some(&sandbox))?;
+        let (address, port) = network.plug(netns.pid(), netns.file())?;
+        pod.wire = Some(Wire {
+            netns,
+            address,
+            port,
+        });
+        Ok(pod)
+    }
+
+    /// Makes a pod that shares the node's network: cgroup and log folder only.
+    pub fn on_host_network(namespace: &str, name: &str) -> Result<Self> {
+        let (uid, container) = (uuid()?, container_id()?);
+        let scope = cgroup::container_path(&uid, &container);
+        let logs = Path::new(LOGS).join(format!("{namespace}_{name}_{uid}"));
+        let (namespace, name) = (namespace.to_owned(), name.to_owned());
+        let pod = Self {
+            namespace,
+            name,
+            uid,
+            container,
+            scope,
+            logs,
+            wire: None,
+        };
+        cgroup::create(&pod.scope)?;
+        fs::create_dir_all(pod.logs.join("app"))?;
+        Ok(pod)
+    }
+
+    /// The name that reports show: `NAMESPACE/NAME`.
+    #[must_use]
+    pub fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    /// The folder of the workload's cgroup.
+    #[must_use]
+    pub fn scope(&self) -> &Path {
+        &self.scope
+    }
+
+    /// Its address on the bridge; the node's for a pod on the host network.
+    #[must_use]
+    pub fn address(&self) -> Ipv4Addr {
+        self.wire
+            .as_ref()
+            .map_or(network::NODE, |wire| wire.address)
+    }
+
+    /// A TCP endpoint of the pod.
+    #[must_use]
+    pub fn endpoint(&self, port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(self.address(), port)
+    }
+
+    /// The kernel's counters of its network namespace.
+    pub fn counters(&self) -> Result<Counters> {
+        Counters::of_pid(self.netns_pid())
+    }
+
+    /// The inode number of its network namespace, as decimal digits.
+    pub fn netns(&self) -> Result<String> {
+        netns::inode_of(self.netns_pid())
+    }
+
+    fn netns_pid(&self) -> u32 {
+        self.wire
+            .as_ref()
+            .map_or_else(std::process::id, |wire| wire.netns.pid())
+    }
+
+    /// Starts a recipe as the pod's workload and waits until it is ready.
+    pub fn recipe(&self, arguments: &str) -> Result<Recipe> {
+        self.start(arguments, Some(&self.scope))
+    }
+
+    /// Starts a recipe in the pod's network but in no cgroup of its own: the world outside, seen by no pod.
+    pub fn outside(&self, arguments: &str) -> Result<Recipe> {
+        self.start(arguments, None)
+    }
+
+    fn start(&self, arguments: &str, scope: Option<&Path>) -> Result<Recipe> {
+        let netns = self.wire.as_ref().map(|wire| &wire.netns);
+        netns::start_recipe(&self.full_name(), arguments, scope, netns)
+    }
+
+    /// Pulls the pod's cable at the node: nothing goes in or out any more, and no socket is told.
+    pub fn cut(&self) -> Result<()> {
+        let wire = self
+            .wire
+            .as_ref()
+            .context("a pod on the host network has no cable")?;
+        network::ip(&format!("link set {} down", wire.port)).map(drop)
+    }
+}
+
+impl Drop for Pod {
+    fn drop(&mut self) {
+        // Removing is done as far as it goes: the sweep after each scenario sees to the rest.
+        let port = self.wire.take().map(|wire| wire.port);
+        let _ = cgroup::remove(&cgroup::pod_path(&self.uid));
+        let _ = fs::remove_dir_all(&self.logs);
+        if let Some(port) = port {
+            // It goes by itself with the namespace, but only some time after.
+            let _ = network::ip(&format!("link del {port}"));
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! A server whose reader is too slow for its small, locked receive buffer. It can set the buffer before the connection exists
+//! (the window is small from the start), or shrink it once a number of bytes is queued: then everything that still fits the
+//! window announced before arrives at a full queue. After shrinking it sends one byte, so that the peer knows.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddrV4, TcpStream};
+use std::os::fd::AsRawFd;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde_json::json;
+
+use super::{accept, listen, say};
+use crate::sys;
+
+/// Settings of the slow reader.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Where to listen.
+    #[arg(long)]
+    pub listen: SocketAddrV4,
+    /// SO_RCVBUF of the listener, inherited by each connection (the kernel doubles it).
+    #[arg(long)]
+    pub rcvbuf: Option<i32>,
+    /// SO_RCVBUF that each connection gets once `--shrink-after` bytes are queued.
+    #[arg(long, requires = "shrink_after")]
+    pub shrink_to: Option<i32>,
+    /// How many unread bytes to wait for before shrinking; 0: at once after accept.
+    #[arg(long, requires = "shrink_to")]
+    pub shrink_after: Option<usize>,
+    /// How many bytes a second each connection reads; 0: never.
+    #[arg(long, default_value_t = 0)]
+    pub rate: u64,
+}
+
+/// One accepted connection.
+struct Connection {
+    stream: TcpStream,
+    shrunk: bool,
+    read: u64,
+    since: Instant,
+}
+
+/// Serves until stopped.
+pub fn run(args: &Args) -> Result<()> {
+    sys::raise_open_files()?;
+    let listener = listen(args.listen)?;
+    if let Some(size) = args.rcvbuf {
+        sys::set_option(&listener, libc::SOL_SOCKET, libc::SO_RCVBUF, size)?;
+    }
+    say(&json!({"ready": true}))?;
+    let mut connections = Vec::new();
+    while !sys::stopped() {
+        while let Some(stream) = accept(&listener)? {
+            let shrunk = args.shrink_to.is_none();
+            connections.push(Connection {
+                stream,
+                shrunk,
+                read: 0,
+                since: Instant::now(),
+            });
+        }
+        for connection in &mut connections {
+            connection.turn(args)?;
+        }
+        sys::readable(&[listener.as_raw_fd()], Duration::from_millis(2))?;
+    }
+    let unread: usize = connections
+        .iter()
+        .map(|it| sys::unread(&it.stream))
+        .sum::<std::io::Result<_>>()?;
+    let read: u64 = connections.iter().map(|it| it.read).sum();
+    say(&json!({"connections": connections.len(), "unread_bytes": unread, "read_bytes": read}))
+}
+
+impl Connection {
+    /// Shrinks when it is time to, and reads what the rate allows.
+    fn turn(&mut self, args: &Args) -> Result<()> {
+        if let (false, Some(size), Some(after)) = (self.shrunk, args.shrink_to, args.shrink_after)
+            && sys::unread(&self.stream)? >= after
+        {
+            sys::set_option(&self.stream, libc::SOL_SOCKET, libc::SO_RCVBUF, size)?;
+            self.stream
+                .write_all(b"s")
+                .context("cannot tell the peer")?;
+            self.shrunk = true;
+        }
+        let allowed = u64::try_from(self.since.elapsed().as_millis())? * args.rate / 1000;
+        let mut buffer = [0; 4096];
+        while self.read < allowed {
+            let want = usize::try_from(allowed - self.read)?.min(buffer.len());
+            match (&self.stream).read(&mut buffer[..want]) {
+                Ok(0) => break,
+                Ok(count) => self.read += u64::try_from(count)?,
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error).context("cannot read"),
+            }
+        }
+        Ok(())
+    }
+}

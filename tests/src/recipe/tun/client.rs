@@ -1,0 +1,345 @@
+//! The client's connections: handshake, the steps, and as much of TCP as they need.
+
+use std::net::{Ipv4Addr, SocketAddrV4};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use super::device::Device;
+use super::segment::{SYN_OPTIONS, Segment, flag};
+use super::step::Step;
+use crate::sys;
+
+/// First local port.
+const FIRST_PORT: u16 = 10_000;
+/// Bytes left out before the segments of `ascending`, `descending` and `repeat`.
+const HOLE: u32 = 1;
+/// Payload of a segment of `feed`.
+const FEED_SIZE: u32 = 1400;
+/// Segments one connection may send before the next has its turn in `feed`.
+const BURST: usize = 16;
+/// How long `feed` goes on without any byte being acknowledged.
+const FEED_PATIENCE: Duration = Duration::from_millis(1500);
+/// A SYN without an answer is sent again after this time.
+const SYN_AGAIN: Duration = Duration::from_millis(300);
+/// How long the handshakes and `await` may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One connection as this side sees it. Offsets count payload bytes from the start of the stream, so they never wrap.
+struct Connection {
+    port: u16,
+    isn: u32,
+    established: bool,
+    reset: bool,
+    /// Next byte that the server expects of us.
+    acknowledged: u32,
+    /// Next offset of the stream to send.
+    next: u32,
+    /// Next sequence number expected from the server.
+    expected: u32,
+    /// Bytes of payload from the server.
+    received: u32,
+    /// Segments it may send in one turn of `feed`: few after a refusal, so that a full server is asked, not flooded.
+    burst: usize,
+    /// Window that the server announced last, scaled.
+    window: u32,
+    scale: u8,
+}
+
+impl Connection {
+    fn sequence(&self, offset: u32) -> u32 {
+        self.isn.wrapping_add(1).wrapping_add(offset)
+    }
+}
+
+/// All connections of one device.
+pub struct Client {
+    device: Device,
+    address: Ipv4Addr,
+    server: SocketAddrV4,
+    connections: Vec<Connection>,
+}
+
+impl Client {
+    /// A client without connections.
+    #[must_use]
+    pub fn new(device: Device, address: Ipv4Addr, server: SocketAddrV4) -> Self {
+        Self {
+            device,
+            address,
+            server,
+            connections: Vec::new(),
+        }
+    }
+
+    /// Opens connections and waits until all are established.
+    pub fn connect(&mut self, count: u16, isn: u32) -> Result<()> {
+        for index in 0..count {
+            let port = FIRST_PORT
+                .checked_add(index)
+                .context("too many connections")?;
+            self.connections.push(Connection {
+                port,
+                isn,
+                established: false,
+                reset: false,
+                acknowledged: 0,
+                next: 0,
+                expected: 0,
+                received: 0,
+                burst: BURST,
+                window: 0,
+                scale: 0,
+            });
+        }
+        let end = Instant::now() + PATIENCE;
+        // Few at a time: a flood of SYNs would run into the limits of the listener.
+        for from in (0..self.connections.len()).step_by(64) {
+            let to = (from + 64).min(self.connections.len());
+            let mut again = Instant::now();
+            while self.connections[from..to].iter().any(|it| !it.established) {
+                if again <= Instant::now() {
+                    again = Instant::now() + SYN_AGAIN;
+                    for index in from..to {
+                        if !self.connections[index].established {
+                            self.send_flags(index, flag::SYN)?;
+                        }
+                    }
+                }
+                self.listen(again.saturating_duration_since(Instant::now()))?;
+                if Instant::now() > end || sys::stopped() {
+                    bail!("{} does not answer the handshake", self.server);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Payload bytes that the server has acknowledged, over all connections.
+    #[must_use]
+    pub fn acknowledged(&self) -> u64 {
+        self.connections
+            .iter()
+            .map(|it| u64::from(it.acknowledged))
+            .sum()
+    }
+
+    /// Does one step on every connection; how many data segments were sent.
+    pub fn act(&mut self, step: &Step) -> Result<u64> {
+        let all = 0..self.connections.len();
+        let mut sent = 0;
+        match *step {
+            Step::Pause { millis } => self.pause(Duration::from_millis(millis))?,
+            Step::Await => self.wait_for_data()?,
+            Step::Feed { bytes } => sent = self.feed(bytes)?,
+            Step::InOrder { count, size } => {
+                for index in all {
+                    for _ in 0..count {
+                        let at = self.connections[index].next;
+                        self.send_data(index, at, size)?;
+                        self.connections[index].next = at + size;
+                        sent += 1;
+                    }
+                }
+            }
+            Step::Retry { count, size } | Step::Repeat { count, size } => {
+                let hole = if matches!(step, Step::Repeat { .. }) {
+                    HOLE
+                } else {
+                    0
+                };
+                for index in all {
+                    for _ in 0..count {
+                        self.send_data(index, self.connections[index].next + hole, size)?;
+                        sent += 1;
+                    }
+                }
+            }
+            Step::Beyond {
+                count,
+                size,
+                gap,
+                descending,
+            } => {
+                for index in all {
+                    for number in 0..count {
+                        let number = if descending {
+                            count - 1 - number
+                        } else {
+                            number
+                        };
+                        let at = self.connections[index].next + HOLE + number * (size + gap);
+                        self.send_data(index, at, size)?;
+                        sent += 1;
+                    }
+                }
+            }
+        }
+        self.listen(Duration::ZERO)?;
+        Ok(sent)
+    }
+
+    /// Waits up to `wait` for the kernel to send something, then takes all that is there.
+    pub fn listen(&mut self, wait: Duration) -> Result<()> {
+        let mut packet = [0; 2048];
+        let mut wait = wait;
+        while let Some(len) = self.device.receive(&mut packet, wait)? {
+            self.take(&packet[..len])?;
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    fn pause(&mut self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        while Instant::now() < end && !sys::stopped() {
+            self.listen(end.saturating_duration_since(Instant::now()))?;
+        }
+        Ok(())
+    }
+
+    fn wait_for_data(&mut self) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        while self.connections.iter().any(|it| it.received == 0) {
+            self.listen(Duration::from_millis(2))?;
+            if Instant::now() > end || sys::stopped() {
+                bail!("no data came from {}", self.server);
+            }
+        }
+        Ok(())
+    }
+
+    /// Go-back-N within the server's window, in turns.
+    fn feed(&mut self, bytes: u32) -> Result<u64> {
+        let goals: Vec<u32> = self.connections.iter().map(|it| it.next + bytes).collect();
+        let mut sent = 0;
+        let mut progress = (self.acknowledged(), Instant::now());
+        while !sys::stopped() && progress.1.elapsed() < FEED_PATIENCE {
+            let before = sent;
+            for (index, &goal) in goals.iter().enumerate() {
+                for _ in 0..self.connections[index].burst {
+                    let connection = &self.connections[index];
+                    let limit = goal.min(connection.acknowledged.saturating_add(connection.window));
+                    let size = limit.saturating_sub(connection.next).min(FEED_SIZE);
+                    if size == 0 || connection.reset {
+                        break;
+                    }
+                    let at = connection.next;
+                    self.send_data(index, at, size)?;
+                    self.connections[index].next = at + size;
+                    sent += 1;
+                }
+                self.listen(Duration::ZERO)?;
+            }
+            if self.acknowledged() > progress.0 {
+                progress = (self.acknowledged(), Instant::now());
+            }
+            let mut open = self
+                .connections
+                .iter()
+                .zip(&goals)
+                .filter(|(it, _)| !it.reset);
+            if open.all(|(it, goal)| it.acknowledged >= *goal) {
+                break;
+            }
+            if sent == before {
+                self.listen(Duration::from_millis(100))?;
+                for connection in &mut self.connections {
+                    // What was not acknowledged by now was refused: go back to it.
+                    if connection.next > connection.acknowledged {
+                        connection.next = connection.acknowledged;
+                        connection.burst = 1;
+                    }
+                }
+            }
+        }
+        Ok(sent)
+    }
+
+    fn take(&mut self, packet: &[u8]) -> Result<()> {
+        let Some(segment) = Segment::parse(packet) else {
+            return Ok(());
+        };
+        let ours = segment.from == self.server && *segment.to.ip() == self.address;
+        let index = usize::from(segment.to.port().wrapping_sub(FIRST_PORT));
+        let Some(connection) = self.connections.get_mut(index).filter(|_| ours) else {
+            return Ok(());
+        };
+        if segment.flags & flag::RST != 0 {
+            connection.reset = true;
+            return Ok(());
+        }
+        if segment.flags & flag::SYN != 0 {
+            connection.scale = segment.window_scale();
+            connection.window = u32::from(segment.window);
+            connection.expected = segment.sequence.wrapping_add(1);
+            connection.established = true;
+            return self.send_flags(index, flag::ACK);
+        }
+        if segment.flags & flag::ACK != 0 {
+            let at = segment.acknowledge.wrapping_sub(connection.sequence(0));
+            // An acknowledgement from before the stream's start would be a huge offset.
+            if at < u32::MAX / 2 {
+                if at > connection.acknowledged {
+                    connection.acknowledged = at;
+                    connection.burst = BURST;
+                }
+                connection.window = u32::from(segment.window) << connection.scale;
+            }
+        }
+        let fin = u32::from(segment.flags & flag::FIN);
+        let len = u32::try_from(segment.payload.len())? + fin;
+        if len > 0 {
+            if segment.sequence == connection.expected {
+                connection.expected = connection.expected.wrapping_add(len);
+                connection.received = connection.received.saturating_add(len - fin);
+            }
+            self.send_flags(index, flag::ACK)?;
+        }
+        Ok(())
+    }
+
+    fn send_flags(&mut self, index: usize, flags: u8) -> Result<()> {
+        let connection = &self.connections[index];
+        let syn = flags & flag::SYN != 0;
+        let sequence = if syn {
+            connection.isn
+        } else {
+            connection.sequence(connection.acknowledged)
+        };
+        let options = if syn {
+            SYN_OPTIONS.to_vec()
+        } else {
+            Vec::new()
+        };
+        self.send(index, sequence, flags, options, Vec::new())
+    }
+
+    fn send_data(&mut self, index: usize, offset: u32, size: u32) -> Result<()> {
+        let sequence = self.connections[index].sequence(offset);
+        let payload = vec![b't'; usize::try_from(size)?];
+        self.send(index, sequence, flag::ACK, Vec::new(), payload)
+    }
+
+    fn send(
+        &mut self,
+        index: usize,
+        sequence: u32,
+        flags: u8,
+        options: Vec<u8>,
+        payload: Vec<u8>,
+    ) -> Result<()> {
+        let connection = &self.connections[index];
+        let segment = Segment {
+            from: SocketAddrV4::new(self.address, connection.port),
+            to: self.server,
+            sequence,
+            acknowledge: connection.expected,
+            flags,
+            window: 65_535,
+            options,
+            payload,
+        };
+        self.device.send(&segment.packet())
+    }
+}

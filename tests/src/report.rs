@@ -1,0 +1,160 @@
+//! Reading a report of schema `tcpress.report/v1` by the names that its users rely on, and the checks that several scenarios
+//! share. What a report says is compared with the kernel's own counters, never with itself alone.
+
+use anyhow::{Result, ensure};
+use serde_json::Value;
+
+use crate::check::Checks;
+use crate::pod::Pod;
+use crate::snmp::Delta;
+
+/// A report as JSON.
+#[derive(Clone, Debug)]
+pub struct Report(Value);
+
+/// Whether an `owner` object means this pod.
+#[must_use]
+pub fn is_pod(owner: &Value, pod: &Pod) -> bool {
+    owner["k8s.namespace.name"] == pod.namespace.as_str()
+        && owner["k8s.pod.name"] == pod.name.as_str()
+}
+
+/// A list, empty where there is none.
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+impl Report {
+    /// Takes a value that carries the schema's name.
+    pub fn new(value: Value) -> Result<Self> {
+        let schema = &value["schema"];
+        ensure!(schema == "tcpress.report/v1", "the schema is {schema}");
+        Ok(Self(value))
+    }
+
+    /// A value by JSON pointer; null where there is none.
+    #[must_use]
+    pub fn at(&self, pointer: &str) -> &Value {
+        self.0.pointer(pointer).unwrap_or(&Value::Null)
+    }
+
+    /// The elements of a list by JSON pointer.
+    #[must_use]
+    pub fn list(&self, pointer: &str) -> &[Value] {
+        list(self.at(pointer))
+    }
+
+    /// The sentence of the verdict.
+    #[must_use]
+    pub fn summary(&self) -> &str {
+        self.at("/verdict/summary").as_str().unwrap_or_default()
+    }
+
+    /// The victims that are this pod (one, unless several of its containers suffer).
+    pub fn victims<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Value> {
+        self.list("/victims")
+            .iter()
+            .filter(|victim| is_pod(&victim["owner"], pod))
+    }
+
+    /// A number of a pod's victims, by JSON pointer within a victim; several containers are summed.
+    #[must_use]
+    pub fn of_victim(&self, pod: &Pod, pointer: &str) -> u64 {
+        self.victims(pod)
+            .filter_map(|victim| victim.pointer(pointer)?.as_u64())
+            .sum()
+    }
+
+    /// The row of one network namespace and counter.
+    #[must_use]
+    pub fn row(&self, netns: &str, counter: &str) -> Option<&Value> {
+        self.list("/reconciliation")
+            .iter()
+            .find(|row| row["netns"] == netns && row["counter"] == counter)
+    }
+
+    /// Names of the owners in a list, for messages.
+    #[must_use]
+    pub fn names(&self, pointer: &str) -> Vec<String> {
+        self.list(pointer)
+            .iter()
+            .map(|entry| entry["owner"]["name"].as_str().unwrap_or("?").to_owned())
+            .collect()
+    }
+
+    /// Every row of a namespace that is there must have the residual 0, and something must have been counted at all.
+    pub fn check_at_rest(&self, checks: &mut Checks) {
+        let rows = self.list("/reconciliation");
+        checks.that(!rows.is_empty(), || "there is no reconciliation".into());
+        let mut counted = 0;
+        for row in rows.iter().filter(|row| row["state"] != "gone") {
+            counted += row["kernel"].as_u64().unwrap_or(0);
+            checks.that(row["residual"] == 0, || {
+                format!("at rest a residual is not 0: {row}")
+            });
+        }
+        checks.above_zero(
+            "the sum of all the kernel's counters in the reconciliation",
+            counted,
+        );
+    }
+
+    /// The rows of a namespace must carry what the kernel counted there, attributed to the last one.
+    pub fn check_rows(&self, checks: &mut Checks, whose: &str, netns: &str, kernel: &Delta) {
+        for (counter, growth) in kernel.iter() {
+            match self.row(netns, counter) {
+                None => checks.that(growth == 0, || {
+                    format!("{counter} of {whose} grew by {growth} and has no row")
+                }),
+                Some(row) => {
+                    checks.that(
+                        row["kernel"] == growth && row["attributed"] == growth,
+                        || format!("{counter} of {whose} grew by {growth}, the row says {row}"),
+                    );
+                }
+            }
+        }
+    }
+
+    /// A pod's refusals by queue must be what the kernel counted in its namespace.
+    pub fn check_refusals(&self, checks: &mut Checks, pod: &Pod, kernel: &Delta) {
+        let of = |queue: &str| self.of_victim(pod, &format!("/refusals/{queue}"));
+        let name = pod.full_name();
+        checks.equal(
+            &format!("refusals of {name} out of order"),
+            of("ofo"),
+            kernel.get("TCPOFODrop"),
+        );
+        let in_order = of("rcv") + of("send_rcvq");
+        checks.equal(
+            &format!("refusals of {name} in order"),
+            in_order,
+            kernel.get("TCPRcvQDrop"),
+        );
+    }
+
+    /// Every refusal of a pod must carry one limit.
+    pub fn check_limit(&self, checks: &mut Checks, pod: &Pod, limit: &str, refusals: u64) {
+        for name in ["rcvbuf", "tcp_mem", "memcg", "unknown"] {
+            let want = if name == limit { refusals } else { 0 };
+            let got = self.of_victim(pod, &format!("/refusals_by_limit/{name}"));
+            checks.equal(
+                &format!("refusals of {} by {name}", pod.full_name()),
+                got,
+                want,
+            );
+        }
+    }
+
+    /// No culprit may be anyone but `reader`, and the summary must not name an innocent.
+    pub fn check_nobody_else_accused(&self, checks: &mut Checks, reader: &Pod, innocent: &Pod) {
+        for culprit in self.list("/culprits") {
+            checks.that(is_pod(&culprit["owner"], reader), || {
+                format!("a foreign culprit is named: {}", culprit["owner"])
+            });
+        }
+        checks.that(!self.summary().contains(&innocent.full_name()), || {
+            format!("the summary names an innocent: {}", self.summary())
+        });
+    }
+}

@@ -1,0 +1,60 @@
+//! Scenarios: each makes its pods, provokes something, lets tcpress look, and compares what it says with the kernel's own counters.
+//! Each runs in a process of its own, so that a panic or a hang is the failure of that one only.
+
+mod bad_input;
+mod flood;
+mod life;
+mod limits;
+mod runner;
+mod signals;
+mod storm;
+mod unknown;
+
+pub use runner::{list, refuse_on_a_real_node, run_all, run_one, sweep};
+
+use anyhow::Result;
+
+/// How a scenario that did not fail ended.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Everything held.
+    Pass,
+    /// It cannot be run here; why.
+    Skip(String),
+}
+
+/// One scenario.
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// Seconds it may take at most, under software emulation too.
+    pub limit: u64,
+    run: fn() -> Result<Outcome>,
+}
+
+const fn scenario(name: &'static str, limit: u64, run: fn() -> Result<Outcome>) -> Scenario {
+    Scenario { name, limit, run }
+}
+
+/// All scenarios, in the order in which they run.
+pub const ALL: &[Scenario] = &[
+    scenario("doctor", 60, bad_input::doctor),
+    scenario("rcvbuf", 120, limits::rcvbuf),
+    scenario("tcp_mem", 120, limits::tcp_mem),
+    scenario("no_bpf", 60, limits::no_bpf),
+    scenario("repair", 90, limits::repair),
+    scenario("wrap", 90, limits::wrap),
+    scenario("trace", 90, signals::trace),
+    scenario("rate_limit", 120, signals::rate_limit),
+    scenario("ring_full", 120, signals::ring_full),
+    scenario("tallies_full", 120, signals::tallies_full),
+    scenario("unknown_cgroup", 120, unknown::unknown_cgroup),
+    scenario("removed_pod", 120, unknown::removed_pod),
+    scenario("no_pod_logs", 120, unknown::no_pod_logs),
+    scenario("interrupt", 90, signals::interrupt),
+    scenario("broken_pipe", 120, signals::broken_pipe),
+    scenario("netns_born", 120, life::netns_born),
+    scenario("netns_gone", 120, life::netns_gone),
+    scenario("no_btf", 60, bad_input::no_btf),
+    scenario("tcp_mem_storm", 180, storm::tcp_mem_storm),
+];

@@ -1,0 +1,122 @@
+//! Owners of which little is known: a cgroup that was gone before tcpress came, a pod removed while it looked, no log folders.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::Outcome;
+use super::flood::{Watch, flood, slow_reader};
+use crate::check::Checks;
+use crate::network::Network;
+use crate::pod::Pod;
+use crate::report::Report;
+use crate::{cgroup, tcpress};
+
+/// Refusals out of order of the victims whose owner matches.
+fn of_owner(report: &Report, matches: impl Fn(&Value) -> bool) -> u64 {
+    let victims = report
+        .list("/victims")
+        .iter()
+        .filter(|victim| matches(&victim["owner"]));
+    victims
+        .filter_map(|victim| victim["refusals"]["ofo"].as_u64())
+        .sum()
+}
+
+/// Something must be said in words about what is not known.
+fn check_gap(checks: &mut Checks, report: &Report) {
+    checks.that(!report.list("/losses/gaps").is_empty(), || {
+        "no gap is told in words".into()
+    });
+}
+
+/// The cgroup of a socket was removed before tcpress came: its process had moved on.
+pub(super) fn unknown_cgroup() -> Result<Outcome> {
+    let network = Network::new()?;
+    let pod = Pod::new(&network, "shop", "moved")?;
+    let reader = slow_reader(&pod)?;
+    let id = cgroup::id(pod.scope())?;
+    // Sockets keep the cgroup in which they were made, though it has no folder any more.
+    let other = cgroup::pod_path(&pod.uid).join("moved-on.scope");
+    cgroup::create(&other)?;
+    fs::write(other.join("cgroup.procs"), reader.pid().to_string())
+        .context("cannot move the process")?;
+    fs::remove_dir(pod.scope()).context("cannot remove the cgroup")?;
+
+    let report = tcpress::report("")?;
+    let watch = Watch::new(&pod)?;
+    // Accepted sockets are new and belong to the new cgroup; only the listener belongs to the old one. So the client must find
+    // the connection accepted before the move: the recipe's steps below are refused on sockets of either.
+    let _client = flood(&pod, 1, "repeat:20x1")?;
+    let kernel = watch.grown()?;
+    let report = report.report()?;
+    let mut checks = Checks::new();
+    checks.equal("the kernel's TCPOFODrop", kernel.get("TCPOFODrop"), 20);
+    let ids = [id, cgroup::id(&other)?].map(|id| id.to_string());
+    let told = of_owner(&report, |owner| {
+        owner["cgroup.id"]
+            .as_str()
+            .is_some_and(|id| ids.iter().any(|it| it == id))
+    });
+    checks.equal("refusals of the cgroup", told, 20);
+    report.check_rows(&mut checks, "the pod", &pod.netns()?, &kernel);
+    report.check_at_rest(&mut checks);
+    checks.finish()?;
+    Ok(Outcome::Pass)
+}
+
+/// A pod is refused and then removed, cgroup and all, within the window: it keeps its name.
+pub(super) fn removed_pod() -> Result<Outcome> {
+    let network = Network::new()?;
+    let pod = Pod::new(&network, "shop", "short-lived")?;
+    let reader = slow_reader(&pod)?;
+    let report = tcpress::report("")?;
+    let client = flood(&pod, 1, "repeat:20x1")?;
+    let uid = pod.uid.clone();
+    client.stop()?;
+    reader.stop()?;
+    drop(pod);
+    std::thread::sleep(super::flood::SETTLE);
+    let report = report.report()?;
+    let mut checks = Checks::new();
+    checks.equal(
+        "refusals of the removed pod",
+        of_owner(&report, |owner| owner["k8s.pod.uid"] == uid.as_str()),
+        20,
+    );
+    checks.equal(
+        "refusals by name",
+        of_owner(&report, |owner| owner["k8s.pod.name"] == "short-lived"),
+        20,
+    );
+    checks.finish()?;
+    Ok(Outcome::Pass)
+}
+
+/// Without log folders a pod is still known by its uid, and what lacks is told.
+pub(super) fn no_pod_logs() -> Result<Outcome> {
+    let network = Network::new()?;
+    let pod = Pod::new(&network, "shop", "slow")?;
+    let _reader = slow_reader(&pod)?;
+    let report = tcpress::report("--pod-logs /nonexistent")?;
+    let watch = Watch::new(&pod)?;
+    let _client = flood(&pod, 1, "repeat:20x1")?;
+    let kernel = watch.grown()?;
+    let report = report.report()?;
+    let mut checks = Checks::new();
+    checks.equal("the kernel's TCPOFODrop", kernel.get("TCPOFODrop"), 20);
+    let uid = |owner: &Value| {
+        owner["k8s.pod.uid"] == pod.uid.as_str() && owner["container.id"] == pod.container.as_str()
+    };
+    checks.equal(
+        "refusals by uid and container id",
+        of_owner(&report, uid),
+        20,
+    );
+    check_gap(&mut checks, &report);
+    report.check_rows(&mut checks, "the pod", &pod.netns()?, &kernel);
+    report.check_at_rest(&mut checks);
+    checks.finish()?;
+    Ok(Outcome::Pass)
+}

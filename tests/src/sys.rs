@@ -1,0 +1,150 @@
+//! The system calls that the lab needs and the standard library lacks: namespaces, signals, polling and a few
+//! socket options. Each wrapper checks its return value and gives an `io::Error`.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Set by SIGTERM and SIGINT once [`catch_stop`] was called.
+static STOP: AtomicBool = AtomicBool::new(false);
+
+/// Turns a system call's -1 into the error that it left in `errno`.
+pub fn cvt(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(result)
+    }
+}
+
+extern "C" fn on_stop(_signal: libc::c_int) {
+    STOP.store(true, Ordering::Relaxed);
+}
+
+/// Makes SIGTERM and SIGINT set a flag, so that a recipe can print its result before it ends.
+pub fn catch_stop() -> io::Result<()> {
+    for signal in [libc::SIGTERM, libc::SIGINT] {
+        // SAFETY: sigaction is plain data; all zeroes is an empty mask and no flags.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = on_stop as extern "C" fn(libc::c_int) as usize;
+        // SAFETY: the handler only stores to an atomic, which is async-signal-safe.
+        cvt(unsafe { libc::sigaction(signal, &raw const action, std::ptr::null_mut()) })?;
+    }
+    Ok(())
+}
+
+/// Whether a stop was asked for.
+#[must_use]
+pub fn stopped() -> bool {
+    STOP.load(Ordering::Relaxed)
+}
+
+/// Sleeps until a stop is asked for.
+pub fn wait_for_stop() {
+    while !stopped() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Sends a signal to one process.
+pub fn signal(pid: u32, signal: libc::c_int) -> io::Result<()> {
+    let pid = libc::pid_t::try_from(pid).map_err(io::Error::other)?;
+    // SAFETY: kill has no memory effects in this process.
+    cvt(unsafe { libc::kill(pid, signal) }).map(drop)
+}
+
+/// Waits until one of the descriptors is readable or the time is over; true if one is. A signal ends the wait.
+pub fn readable(fds: &[RawFd], wait: Duration) -> io::Result<bool> {
+    let mut polls: Vec<libc::pollfd> = fds
+        .iter()
+        .map(|&fd| libc::pollfd {
+            fd,
+            events: libc::POLLIN,
+            revents: 0,
+        })
+        .collect();
+    let millis = libc::c_int::try_from(wait.as_millis()).unwrap_or(libc::c_int::MAX);
+    // SAFETY: the pointer and the length describe `polls`, which outlives the call.
+    let result = unsafe { libc::poll(polls.as_mut_ptr(), polls.len() as libc::nfds_t, millis) };
+    match cvt(result) {
+        Ok(count) => Ok(count > 0),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Sets a socket option whose value is an int.
+pub fn set_option(
+    socket: &impl AsRawFd,
+    level: libc::c_int,
+    name: libc::c_int,
+    value: libc::c_int,
+) -> io::Result<()> {
+    let size = size_of::<libc::c_int>() as libc::socklen_t;
+    // SAFETY: the pointer and the size describe `value`, which outlives the call.
+    cvt(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            level,
+            name,
+            (&raw const value).cast(),
+            size,
+        )
+    })
+    .map(drop)
+}
+
+/// Bytes that wait in a socket's receive queue and that a read would give (`FIONREAD`).
+pub fn unread(socket: &impl AsRawFd) -> io::Result<usize> {
+    let mut bytes: libc::c_int = 0;
+    // SAFETY: FIONREAD writes one int to the pointer.
+    cvt(unsafe { libc::ioctl(socket.as_raw_fd(), libc::FIONREAD, &raw mut bytes) })?;
+    usize::try_from(bytes).map_err(io::Error::other)
+}
+
+/// Raises the soft limit of open files to the hard limit: a leak needs many descriptors. As root, to 65,536.
+pub fn raise_open_files() -> io::Result<()> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the pointer is to a live rlimit.
+    cvt(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
+    let wanted = libc::rlimit {
+        rlim_cur: 65_536,
+        rlim_max: limit.rlim_max.max(65_536),
+    };
+    // SAFETY: the pointer is to a live rlimit; the call only reads it.
+    if cvt(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const wanted) }).is_err() {
+        limit.rlim_cur = limit.rlim_max;
+        // SAFETY: as above.
+        cvt(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) })?;
+    }
+    Ok(())
+}
+
+/// Moves the calling thread into the network namespace behind the descriptor.
+pub fn enter_netns(netns: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: setns only changes the calling thread's namespace.
+    cvt(unsafe { libc::setns(netns.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
+}
+
+/// Gives the calling thread a new, empty network namespace.
+pub fn new_netns() -> io::Result<()> {
+    // SAFETY: unshare only changes the calling thread's namespace.
+    cvt(unsafe { libc::unshare(libc::CLONE_NEWNET) }).map(drop)
+}
+
+/// Asks the kernel to kill this process when the thread that started it ends: no workload outlives its test.
+pub fn die_with_parent() -> io::Result<()> {
+    // SAFETY: prctl with these arguments only sets a field of the process.
+    cvt(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) }).map(drop)
+}
+
+/// Whether this process runs as root.
+#[must_use]
+pub fn is_root() -> bool {
+    // SAFETY: geteuid cannot fail and touches no memory.
+    unsafe { libc::geteuid() == 0 }
+}

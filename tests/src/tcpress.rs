@@ -1,0 +1,157 @@
+//! tcpress seen from outside: started as a program, waited for with a bound, stopped by a signal to its pid, read as JSON.
+
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::process::{Finished, Process, Start};
+use crate::report::Report;
+
+/// How long loading and attaching may take; software emulation is slow.
+const TRACING: Duration = Duration::from_secs(60);
+/// How long the final readings and the printing may take.
+const ENDING: Duration = Duration::from_secs(30);
+
+/// The binary under test: `TCPRESS`, or `/bin/tcpress`.
+#[must_use]
+pub fn program() -> PathBuf {
+    std::env::var_os("TCPRESS").map_or_else(|| PathBuf::from("/bin/tcpress"), PathBuf::from)
+}
+
+/// A call of tcpress to be.
+pub struct Call {
+    arguments: Vec<OsString>,
+    start: Start,
+    unprivileged: bool,
+}
+
+/// A call with arguments separated by spaces.
+#[must_use]
+pub fn call(arguments: &str) -> Call {
+    let arguments = arguments
+        .split_ascii_whitespace()
+        .map(OsString::from)
+        .collect();
+    Call {
+        arguments,
+        start: Start::default(),
+        unprivileged: false,
+    }
+}
+
+impl Call {
+    /// Nobody reads its standard output.
+    #[must_use]
+    pub fn deaf(mut self) -> Self {
+        self.start.deaf_stdout = true;
+        self
+    }
+
+    /// Its standard error is shown as it comes.
+    #[must_use]
+    pub fn shown(mut self) -> Self {
+        self.start.show_stderr = true;
+        self
+    }
+
+    /// It runs as user and group 65534, without capabilities.
+    #[must_use]
+    pub fn unprivileged(mut self) -> Self {
+        self.unprivileged = true;
+        self
+    }
+
+    /// Starts it and waits until it says that it traces.
+    pub fn tracing(self) -> Result<Running> {
+        self.start()?.wait_tracing()
+    }
+
+    /// Runs it to its end.
+    pub fn run(self) -> Result<Finished> {
+        self.start()?.finish()
+    }
+
+    /// Starts it.
+    pub fn start(self) -> Result<Running> {
+        let mut command = Command::new(program());
+        command.args(&self.arguments);
+        if self.unprivileged {
+            command.uid(65_534).gid(65_534);
+        }
+        let name = format!(
+            "tcpress {}",
+            self.arguments.join(&OsString::from(" ")).to_string_lossy()
+        );
+        Process::start(&name, &mut command, self.start).map(Running)
+    }
+}
+
+/// A report that is being made: `report -o json` of a window that only a signal ends.
+pub fn report(options: &str) -> Result<Running> {
+    call(&format!("report -o json --duration 300s {options}")).tracing()
+}
+
+/// A report without a window.
+pub fn snapshot(options: &str) -> Result<Report> {
+    let finished = call(&format!("report -o json --duration 0 {options}")).run()?;
+    parse(&finished)
+}
+
+/// A running tcpress.
+pub struct Running(Process);
+
+impl Running {
+    /// Waits until it says that it traces.
+    pub fn wait_tracing(self) -> Result<Self> {
+        self.0
+            .stderr_line(TRACING, |line| line.starts_with("tracing:"))?;
+        Ok(self)
+    }
+
+    /// Ends the window by SIGINT, as Ctrl-C does, and reads the report.
+    pub fn report(self) -> Result<Report> {
+        parse(&self.interrupt()?)
+    }
+
+    /// Ends it by SIGINT.
+    pub fn interrupt(self) -> Result<Finished> {
+        self.0.stop(libc::SIGINT, ENDING)
+    }
+
+    /// Waits for its own end.
+    pub fn finish(self) -> Result<Finished> {
+        self.0.finish(TRACING + ENDING)
+    }
+
+    /// Waits for its own end and reads the report.
+    pub fn finished_report(self) -> Result<Report> {
+        parse(&self.finish()?)
+    }
+
+    /// Waits for a line of its standard output.
+    pub fn line(&self, wait: Duration, found: impl Fn(&str) -> bool) -> Result<String> {
+        self.0.stdout_line(wait, found)
+    }
+}
+
+/// The report on standard output of a run that ended well.
+pub fn parse(finished: &Finished) -> Result<Report> {
+    finished.expect_code(0)?;
+    let text = finished.stdout.join("\n");
+    let value: Value = serde_json::from_str(&text).context("standard output is no JSON")?;
+    Report::new(value)
+}
+
+/// Each line of standard output as a value of its own.
+pub fn parse_lines(finished: &Finished) -> Result<Vec<Value>> {
+    finished.expect_code(0)?;
+    let lines = finished.stdout.iter();
+    lines
+        .map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}")))
+        .collect()
+}

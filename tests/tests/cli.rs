@@ -1,0 +1,129 @@
+//! The command line of tcpress as a user without a virtual machine meets it.
+
+mod common;
+
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Output};
+
+use tcpress_lab::sys;
+
+fn tcpress(arguments: &str) -> Command {
+    let mut command = Command::new(common::tcpress());
+    command.args(arguments.split_ascii_whitespace());
+    command
+}
+
+fn output(mut command: Command) -> Output {
+    command.output().expect("tcpress can be started")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+#[test]
+fn help_of_each_command_is_data_on_stdout() {
+    let words = [
+        (
+            "--help",
+            vec![
+                "report",
+                "trace",
+                "doctor",
+                "--proc",
+                "--cgroup-root",
+                "--pod-logs",
+                "--btf",
+            ],
+        ),
+        (
+            "report --help",
+            vec![
+                "--duration",
+                "--output",
+                "--out",
+                "--no-bpf",
+                "--max-owners",
+                "--ring-bytes",
+            ],
+        ),
+        ("trace --help", vec!["--duration", "ndjson"]),
+        ("doctor --help", vec!["json"]),
+    ];
+    for (arguments, wanted) in words {
+        let got = output(tcpress(arguments));
+        assert_eq!(got.status.code(), Some(0), "{arguments}");
+        for word in wanted {
+            assert!(
+                text(&got.stdout).contains(word),
+                "{arguments} does not mention {word}"
+            );
+        }
+        assert_eq!(text(&got.stderr), "", "{arguments}");
+    }
+}
+
+#[test]
+fn wrong_usage_exits_with_2() {
+    for arguments in [
+        "",
+        "nonsense",
+        "--nonsense",
+        "report --nonsense",
+        "report --duration ten",
+        "report -o ndjson",
+        "trace -o json",
+        "report --max-owners -1",
+        "doctor extra",
+    ] {
+        let got = output(tcpress(arguments));
+        assert_eq!(got.status.code(), Some(2), "{arguments}");
+        assert_eq!(text(&got.stdout), "", "{arguments}: words belong on stderr");
+        assert!(!got.stderr.is_empty(), "{arguments}: nothing is said");
+    }
+}
+
+#[test]
+fn version_is_told() {
+    let got = output(tcpress("--version"));
+    assert_eq!(got.status.code(), Some(0));
+    assert_eq!(
+        text(&got.stdout).trim(),
+        concat!("tcpress ", env!("CARGO_PKG_VERSION"))
+    );
+}
+
+#[test]
+fn doctor_without_capabilities_explains_itself() {
+    let mut command = tcpress("doctor");
+    if sys::is_root() {
+        // The binary may lie where nobody else can reach it, so it is opened before the rights are given up.
+        let copy = std::env::temp_dir().join(format!("tcpress-cli-{}", std::process::id()));
+        std::fs::copy(common::tcpress(), &copy).expect("a copy");
+        command = Command::new(&copy);
+        command.arg("doctor").uid(65_534).gid(65_534);
+        let got = output(command);
+        std::fs::remove_file(&copy).expect("removed");
+        return check(&got);
+    }
+    check(&output(command));
+
+    fn check(got: &Output) {
+        let words = text(&got.stdout) + &text(&got.stderr);
+        assert_eq!(got.status.code(), Some(1), "{words}");
+        assert!(words.contains("CAP_"), "no word on capabilities: {words}");
+        assert!(!words.contains("panicked"), "{words}");
+    }
+}
+
+#[test]
+fn a_missing_proc_is_an_error_in_words() {
+    let got = output(tcpress("--proc /nonexistent report --no-bpf --duration 0"));
+    assert_eq!(got.status.code(), Some(1));
+    assert!(
+        text(&got.stderr).contains("/nonexistent"),
+        "{}",
+        text(&got.stderr)
+    );
+    assert!(!text(&got.stderr).contains("panicked"));
+}

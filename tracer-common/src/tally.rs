@@ -1,0 +1,158 @@
+//! Exact counts: what happened, per owner.
+//!
+//! A tally is one entry of a shared hash map whose fields are only ever added to atomically. A count
+//! lives here until user space reads it; nothing about a count travels by stream.
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Whose counts: always read from the socket, never from the running task.
+#[repr(C)]
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    FromBytes,
+    IntoBytes,
+    Immutable,
+    KnownLayout,
+)]
+pub struct TallyKey {
+    /// Id of the socket's cgroup in the default (v2) hierarchy (`sk_cgrp_data`); 0 when it has none.
+    pub cgroup_id: u64,
+    /// Cgroup id of the memory cgroup that the socket is charged to (`sk_memcg`); 0 when it has none.
+    pub memcg_id: u64,
+    /// Cookie of the network namespace; 0 on kernels that have not given it one.
+    pub netns_cookie: u64,
+    /// Inode number of the network namespace (`/proc/PID/ns/net`).
+    pub netns_inum: u32,
+    /// Always 0.
+    pub reserved: u32,
+}
+crate::pod!(TallyKey);
+
+impl TallyKey {
+    /// The key of the overflow bucket of this key's network namespace: the same namespace, no owner.
+    #[must_use]
+    pub const fn overflow(&self) -> Self {
+        Self {
+            cgroup_id: OVERFLOW_ID,
+            memcg_id: OVERFLOW_ID,
+            netns_cookie: self.netns_cookie,
+            netns_inum: self.netns_inum,
+            reserved: 0,
+        }
+    }
+}
+
+/// In the place of both cgroup ids: the tallies were full, and the owner is lost, but not the count.
+/// With a network namespace of 0 the overflow map was full too.
+pub const OVERFLOW_ID: u64 = u64::MAX;
+
+/// Queue that a segment was refused for.
+pub mod queue {
+    /// In order, for the receive queue (`tcp_data_queue`): raises `TCPRcvQDrop`.
+    pub const RCV: usize = 0;
+    /// Out of order (`tcp_data_queue_ofo`): raises `TCPOFODrop`.
+    pub const OFO: usize = 1;
+    /// Written by `TCP_REPAIR` (`tcp_send_rcvq`): raises `TCPRcvQDrop`.
+    pub const SEND_RCVQ: usize = 2;
+    /// Admission failed, yet the segment was queued (6.12 and later; empty queue or bare FIN): no
+    /// counter, no drop.
+    pub const FORCED: usize = 3;
+    /// How many there are.
+    pub const COUNT: usize = 4;
+}
+
+/// Limit that refused.
+pub mod limit {
+    /// The socket's own receive buffer (`sk_rcvbuf`).
+    pub const RCVBUF: usize = 0;
+    /// Node-wide `tcp_mem[2]`: allocated pages were over it.
+    pub const TCP_MEM_HARD: usize = 1;
+    /// Node-wide `tcp_mem` under pressure: the socket held more than its fair share.
+    pub const TCP_MEM_FAIR_SHARE: usize = 2;
+    /// The memory of the socket's cgroup.
+    pub const MEMCG: usize = 3;
+    /// Not seen.
+    pub const UNKNOWN: usize = 4;
+    /// How many there are.
+    pub const COUNT: usize = 5;
+}
+
+/// Slots of [`TallyValue::verdicts`]: queue by limit.
+pub const VERDICT_SLOTS: usize = queue::COUNT * limit::COUNT;
+
+/// The slot of a verdict on a segment in [`TallyValue::verdicts`].
+#[must_use]
+pub const fn slot(queue: usize, limit: usize) -> usize {
+    queue * limit::COUNT + limit
+}
+
+/// Counts of one owner since the programs were attached. All fields only grow, except `last_*`.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct TallyValue {
+    /// Verdicts on segments whose admission failed, by [`slot`]. The sum over `queue::RCV` and
+    /// `queue::SEND_RCVQ` is the kernel's `TCPRcvQDrop`, that over `queue::OFO` its `TCPOFODrop`.
+    pub verdicts: [u64; VERDICT_SLOTS],
+    /// When evidence was last sent, by [`slot`], in nanoseconds of `CLOCK_MONOTONIC`.
+    pub last_evidence_ns: [u64; VERDICT_SLOTS],
+    /// Calls of the prune path by the limit that called for it; the sum is `PruneCalled`.
+    pub prunes: [u64; limit::COUNT],
+    /// Prunes that gave up: `RcvPruned`.
+    pub rcv_pruned: u64,
+    /// Calls that threw away out-of-order skbs: `OfoPruned`.
+    pub ofo_pruned: u64,
+    /// Skbs merged while compacting queues: `TCPRcvCollapsed`.
+    pub rcv_collapsed: u64,
+    /// Admissions that failed before the prune path counted anything (6.17 and later).
+    pub early_exits: u64,
+    /// Time that calls which pruned kept the CPU, from the first sign of trouble to the end of
+    /// `tcp_try_rmem_schedule`, in nanoseconds.
+    pub stall_ns: u64,
+    /// Evidence held back because this owner had just sent some of the same kind.
+    pub suppressed: u64,
+    /// Pages of TCP memory allocated node-wide as compared at the last failure by `tcp_mem`; 0
+    /// before the first.
+    pub last_allocated_pages: u64,
+    /// `tcp_mem[2]` as compared at that failure, in pages.
+    pub last_tcp_mem_max_pages: u64,
+}
+crate::pod!(TallyValue);
+
+impl TallyValue {
+    /// Nothing counted yet.
+    pub const ZERO: Self = Self {
+        verdicts: [0; VERDICT_SLOTS],
+        prunes: [0; limit::COUNT],
+        rcv_pruned: 0,
+        ofo_pruned: 0,
+        rcv_collapsed: 0,
+        early_exits: 0,
+        stall_ns: 0,
+        suppressed: 0,
+        last_allocated_pages: 0,
+        last_tcp_mem_max_pages: 0,
+        last_evidence_ns: [0; VERDICT_SLOTS],
+    };
+
+    /// Segments of one queue whose admission failed, over all limits.
+    #[must_use]
+    pub fn verdicts_of(&self, queue: usize) -> u64 {
+        (0..limit::COUNT)
+            .map(|l| self.verdicts[slot(queue, l)])
+            .sum()
+    }
+}
+
+impl Default for TallyValue {
+    fn default() -> Self {
+        Self::ZERO
+    }
+}

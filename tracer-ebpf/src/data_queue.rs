@@ -1,0 +1,48 @@
+//! `tcp_data_queue(sk, skb)` (`net/ipv4/tcp_input.c`) decides about a segment in order whose admission
+//! failed: up to 6.1 it throws it away, later it may queue it by force (`sk_forced_mem_schedule`).
+
+use aya_ebpf::programs::{FEntryContext, FExitContext};
+use tracer_common::tally::queue;
+
+use crate::{
+    double::{Twin, doubled},
+    kernel::{Object, slot},
+    verdict,
+};
+
+doubled!(
+    fexit,
+    FExitContext,
+    data_queue_exit_a,
+    data_queue_exit_b,
+    exit
+);
+doubled!(
+    fentry,
+    FEntryContext,
+    forced_enter_a,
+    forced_enter_b,
+    forced
+);
+
+#[inline(always)]
+fn exit(ctx: &FExitContext, _twin: Twin) {
+    if !verdict::any_waiting() {
+        return;
+    }
+    let sk = slot!(ctx, 0) as Object;
+    if let Some(verdict) = verdict::take(sk as u64) {
+        verdict::record(sk, &verdict, queue::RCV);
+    }
+}
+
+#[inline(always)]
+fn forced(ctx: &FEntryContext, _twin: Twin) {
+    if !verdict::any_waiting() {
+        return;
+    }
+    let sk = slot!(ctx, 0) as Object;
+    if let Some(verdict) = verdict::take(sk as u64) {
+        verdict::record(sk, &verdict, queue::FORCED);
+    }
+}

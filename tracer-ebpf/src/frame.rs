@@ -1,0 +1,141 @@
+//! The frame of one call of `tcp_try_rmem_schedule` that is in trouble.
+//!
+//! Opened lazily, so that an admitted segment costs no map operation: at entry only where the receive
+//! buffer might not take the segment (a test that covers every kernel's own one), otherwise by the first
+//! failed `__sk_mem_schedule`. [`any_open`] lets every other program return at once.
+
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
+use tracer_common::lost;
+
+use crate::{
+    double::Twin,
+    maps::{FRAMES, add, lose},
+};
+
+/// No limit seen yet.
+pub(crate) const NO_LIMIT: u32 = u32::MAX;
+/// A 64-bit number that was not seen.
+pub(crate) const NOT_SEEN: u64 = u64::MAX;
+/// In place of `sk_rcvbuf` at entry: the receive buffer had room, so it cannot be what failed.
+pub(crate) const HAD_ROOM: u32 = u32::MAX;
+
+/// What is known of the call so far. Counts stand per twin; the larger of the two is true.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Frame {
+    /// When trouble was first seen.
+    pub(crate) opened_ns: u64,
+    /// Pages allocated as last compared with `tcp_mem`.
+    pub(crate) allocated_pages: u64,
+    /// `tcp_mem[2]` as last compared.
+    pub(crate) tcp_mem_max_pages: u64,
+    /// `sk_rcvbuf` at entry, or [`HAD_ROOM`].
+    pub(crate) rcvbuf: u32,
+    /// 1 once something proved that the prune path ran because of the receive buffer.
+    pub(crate) over_rcvbuf: u32,
+    /// 1 once `tcp_prune_queue` was entered where it counts for sure.
+    pub(crate) prune_entered: u32,
+    /// 1 while the last charge of the memory cgroup failed.
+    pub(crate) charge_failed: u32,
+    /// Limit of the first failed `__sk_mem_schedule`.
+    pub(crate) first_limit: u32,
+    /// Limit of the last failed one.
+    pub(crate) last_limit: u32,
+    /// Failed calls of `__sk_mem_schedule`.
+    pub(crate) failed: [u32; 2],
+    /// Successful ones.
+    pub(crate) passed: [u32; 2],
+    /// Out-of-order prunes after the first failed `__sk_mem_schedule`.
+    pub(crate) late_prunes: [u32; 2],
+    /// Out-of-order prunes that threw something away.
+    pub(crate) ofo_pruned: [u32; 2],
+    /// Skbs collapsed.
+    pub(crate) collapsed: [u32; 2],
+}
+
+impl Frame {
+    #[inline(always)]
+    fn new(rcvbuf: u32) -> Self {
+        Self {
+            // SAFETY: the helper has no precondition.
+            opened_ns: unsafe { bpf_ktime_get_ns() },
+            allocated_pages: NOT_SEEN,
+            tcp_mem_max_pages: NOT_SEEN,
+            rcvbuf,
+            over_rcvbuf: 0,
+            prune_entered: 0,
+            charge_failed: 0,
+            first_limit: NO_LIMIT,
+            last_limit: NO_LIMIT,
+            failed: [0; 2],
+            passed: [0; 2],
+            late_prunes: [0; 2],
+            ofo_pruned: [0; 2],
+            collapsed: [0; 2],
+        }
+    }
+}
+
+/// The true count of what both twins counted.
+#[inline(always)]
+pub(crate) fn larger(counts: [u32; 2]) -> u32 {
+    if counts[0] > counts[1] {
+        counts[0]
+    } else {
+        counts[1]
+    }
+}
+
+/// Counts one more on behalf of a twin.
+#[inline(always)]
+pub(crate) fn count(counts: &mut [u32; 2], twin: Twin) {
+    match twin {
+        Twin::A => counts[0] += 1,
+        Twin::B => counts[1] += 1,
+    }
+}
+
+/// Frames that exist. Read on every ordinary path, written only behind a failure.
+#[unsafe(no_mangle)]
+static mut FRAMES_OPEN: u64 = 0;
+
+#[inline(always)]
+pub(crate) fn any_open() -> bool {
+    // SAFETY: a word in a map; all writers add atomically.
+    unsafe { core::ptr::read_volatile(&raw const FRAMES_OPEN) != 0 }
+}
+
+/// Opens a fresh frame for the socket; one left over from a call whose end was missed is replaced.
+#[inline(always)]
+pub(crate) fn open(key: u64, rcvbuf: u32) -> Option<&'static mut Frame> {
+    let fresh = Frame::new(rcvbuf);
+    if FRAMES.insert(key, fresh, u64::from(BPF_NOEXIST)).is_ok() {
+        add(&raw mut FRAMES_OPEN, 1);
+    } else if FRAMES.insert(key, fresh, 0).is_err() {
+        lose(lost::FRAMES_FULL);
+        return None;
+    }
+    get(key)
+}
+
+#[inline(always)]
+pub(crate) fn get(key: u64) -> Option<&'static mut Frame> {
+    // SAFETY: the verifier knows the pointer; the call that the frame belongs to runs on one CPU at a
+    // time, with the socket owned.
+    FRAMES.get_ptr_mut(key).map(|frame| unsafe { &mut *frame })
+}
+
+#[inline(always)]
+pub(crate) fn close(key: u64) {
+    if FRAMES.remove(key).is_ok() {
+        add(&raw mut FRAMES_OPEN, 1u64.wrapping_neg());
+    }
+}
+
+/// Drops what a call whose end was missed left behind.
+#[inline(always)]
+pub(crate) fn drop_stale(key: u64) {
+    if any_open() {
+        close(key);
+    }
+}

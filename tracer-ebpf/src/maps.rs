@@ -1,0 +1,78 @@
+//! All maps. Sizes are those of a default run; user space may set others before load.
+
+use aya_ebpf::{
+    macros::map,
+    maps::{Array, HashMap, PerCpuArray, RingBuf},
+};
+use tracer_common::{SocketState, TallyKey, TallyValue, lost};
+
+use crate::{frame::Frame, verdict::Verdict};
+
+/// Exact counts per owner. One shared map with atomic adds rather than one copy per CPU: entries are
+/// written only behind a failure, and its size does not grow with the number of CPUs.
+#[map]
+pub(crate) static TALLIES: HashMap<TallyKey, TallyValue> = HashMap::with_max_entries(8192, 0);
+
+/// Counts whose owner found no room, per network namespace.
+#[map]
+pub(crate) static OVERFLOW: HashMap<TallyKey, TallyValue> = HashMap::with_max_entries(1024, 0);
+
+/// Counts whose network namespace found no room either.
+#[map]
+pub(crate) static LAST_BUCKET: Array<TallyValue> = Array::with_max_entries(1, 0);
+
+/// What each socket suffered, by cookie.
+#[map]
+pub(crate) static SOCKETS: HashMap<u64, SocketState> = HashMap::with_max_entries(8192, 0);
+
+/// Calls of `tcp_try_rmem_schedule` in trouble, by socket: at most one can be live per socket, because
+/// the function runs only with the socket owned.
+#[map]
+pub(crate) static FRAMES: HashMap<u64, Frame> = HashMap::with_max_entries(2048, 0);
+
+/// Failed admissions that `tcp_data_queue` has not decided yet, by socket.
+#[map]
+pub(crate) static PENDING: HashMap<u64, Verdict> = HashMap::with_max_entries(2048, 0);
+
+/// Sockets inside `tcp_send_rcvq`.
+#[map]
+pub(crate) static IN_SEND_RCVQ: HashMap<u64, u64> = HashMap::with_max_entries(1024, 0);
+
+/// The memory cgroup whose charge failed last on this CPU, 0 when the last one succeeded.
+#[map]
+pub(crate) static FAILED_CHARGE: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+
+/// What could not be kept, by [`tracer_common::lost`].
+#[map]
+pub(crate) static LOST: Array<u64> = Array::with_max_entries(lost::COUNT, 0);
+
+/// Evidence.
+#[map]
+pub(crate) static EVENTS: RingBuf = RingBuf::with_byte_size(1 << 20, 0);
+
+/// Births of cgroups, apart from the evidence so that a storm does not crowd them out.
+#[map]
+pub(crate) static CGROUPS: RingBuf = RingBuf::with_byte_size(1 << 18, 0);
+
+/// Adds to a cell of [`LOST`].
+#[inline(always)]
+pub(crate) fn lose(cell: u32) {
+    if let Some(count) = LOST.get_ptr_mut(cell) {
+        add(count, 1);
+    }
+}
+
+/// Atomic add to a counter in a map: `BPF_XADD`, which every kernel has. Kernels before 5.12 know no
+/// add that fetches, so the instruction is named rather than left to the compiler.
+#[inline(always)]
+pub(crate) fn add(counter: *mut u64, amount: u64) {
+    // SAFETY: the pointer comes from a map lookup and is aligned; the verifier checks it.
+    unsafe {
+        core::arch::asm!(
+            "lock *(u64 *)({counter} + 0) += {amount}",
+            counter = in(reg) counter,
+            amount = in(reg) amount,
+            options(nostack),
+        );
+    }
+}

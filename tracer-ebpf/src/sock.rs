@@ -1,0 +1,117 @@
+//! What the programs read of a socket and of a segment.
+
+use aya_ebpf::{
+    helpers::{bpf_get_socket_cookie, bpf_ktime_get_ns},
+    macros::btf_tracepoint,
+    programs::BtfTracePointContext,
+};
+use tracer_common::{Tuple, layout::ABSENT};
+
+use crate::{
+    frame,
+    kernel::{Object, offset, read, read_into, slot, typed},
+    maps::SOCKETS,
+    verdict,
+};
+
+/// `IPPROTO_TCP`.
+const IPPROTO_TCP: u16 = 6;
+/// `AF_INET6`.
+const AF_INET6: u16 = 10;
+
+/// Bytes charged to the receive side; typed, for the ordinary path.
+#[inline(always)]
+pub(crate) fn rmem_alloc(sk: Object) -> u32 {
+    typed(sk, offset!(sock_rmem_alloc))
+}
+
+/// Limit of the receive side; typed, for the ordinary path.
+#[inline(always)]
+pub(crate) fn rcvbuf(sk: Object) -> u32 {
+    typed(sk, offset!(sock_rcvbuf))
+}
+
+/// Payload of a segment; typed, for the ordinary path.
+#[inline(always)]
+pub(crate) fn skb_len(skb: Object) -> u32 {
+    typed(skb, offset!(skb_len))
+}
+
+#[inline(always)]
+pub(crate) fn is_tcp(sk: Object) -> bool {
+    read::<u16>(sk, offset!(sock_protocol)) == IPPROTO_TCP
+}
+
+/// Whether the segment came from the emergency reserves, which `tcp_mem` does not refuse.
+#[inline(always)]
+pub(crate) fn pfmemalloc(skb: Object) -> bool {
+    let byte = read::<u8>(skb, offset!(skb_pfmemalloc));
+    u32::from(byte) & offset!(skb_pfmemalloc_mask) != 0
+}
+
+/// How far the segment lies after what the socket wants next: above 0 it is out of order. The same
+/// signed 32-bit test as `before()` in `include/net/tcp.h`.
+#[inline(always)]
+pub(crate) fn distance(sk: Object, skb: Object) -> i32 {
+    let seq = read::<u32>(skb, offset!(skb_cb));
+    let rcv_nxt = read::<u32>(sk, offset!(tcp_rcv_nxt));
+    seq.wrapping_sub(rcv_nxt) as i32
+}
+
+/// Payload queued in order that nobody has read.
+#[inline(always)]
+pub(crate) fn unread(sk: Object) -> Option<u32> {
+    if offset!(tcp_copied_seq) == ABSENT {
+        return None;
+    }
+    let rcv_nxt = read::<u32>(sk, offset!(tcp_rcv_nxt));
+    Some(rcv_nxt.wrapping_sub(read::<u32>(sk, offset!(tcp_copied_seq))))
+}
+
+/// The socket's cookie; 0 where the kernel has given it none and cannot be asked to.
+#[inline(always)]
+pub(crate) fn cookie(sk: Object) -> u64 {
+    if offset!(has_socket_cookie_helper) != 0 {
+        // SAFETY: the argument is a socket that the verifier knows.
+        return unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) };
+    }
+    read::<u64>(sk, offset!(sock_cookie))
+}
+
+/// Key of the socket's state: its cookie, else its address, which no cookie is as large as.
+#[inline(always)]
+pub(crate) fn state_key(sk: Object, cookie: u64) -> u64 {
+    if cookie == 0 { sk as u64 } else { cookie }
+}
+
+/// Fills in addresses and state of a connection, in place: the stack of a program is small.
+#[inline(always)]
+pub(crate) fn fill_tuple(sk: Object, tuple: &mut Tuple) {
+    tuple.family = read::<u16>(sk, offset!(sock_family));
+    tuple.local_port = read::<u16>(sk, offset!(sock_num));
+    tuple.remote_port = u16::from_be(read::<u16>(sk, offset!(sock_dport)));
+    tuple.state = u16::from(read::<u8>(sk, offset!(sock_state)));
+    if tuple.family == AF_INET6 {
+        read_into(sk, offset!(sock_v6_rcv_saddr), &mut tuple.local);
+        read_into(sk, offset!(sock_v6_daddr), &mut tuple.remote);
+    } else {
+        tuple.local = [0; 16];
+        tuple.remote = [0; 16];
+        read_into(sk, offset!(sock_rcv_saddr), &mut tuple.local[..4]);
+        read_into(sk, offset!(sock_daddr), &mut tuple.remote[..4]);
+    }
+}
+
+/// `tcp:tcp_destroy_sock(sk)`: the socket's state is closed, and nothing of it waits any longer.
+#[btf_tracepoint]
+pub(crate) fn destroy_sock(ctx: BtfTracePointContext) -> i32 {
+    let sk = slot!(&ctx, 0) as Object;
+    frame::drop_stale(sk as u64);
+    verdict::drop_stale(sk as u64);
+    let cookie = read::<u64>(sk, offset!(sock_cookie));
+    if let Some(state) = SOCKETS.get_ptr_mut(state_key(sk, cookie)) {
+        // SAFETY: the verifier knows the pointer; the field has one writer, the end of the socket.
+        unsafe { (*state).closed_ns = bpf_ktime_get_ns() };
+    }
+    0
+}

@@ -1,0 +1,120 @@
+//! A failed admission on its way to a verdict: thrown away, or queued by force.
+
+use aya_ebpf::helpers::bpf_ktime_get_ns;
+use tracer_common::{SocketState, lost};
+
+use crate::{
+    evidence,
+    kernel::{Object, offset, read},
+    maps::{PENDING, SOCKETS, add, lose},
+    owner, sock, tally,
+};
+
+/// What is known of the failed admission.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub(crate) struct Verdict {
+    /// The segment.
+    pub(crate) skb: u64,
+    /// See [`tracer_common::EventRecord`] for the rest.
+    pub(crate) stall_ns: u64,
+    pub(crate) allocated_pages: u64,
+    pub(crate) tcp_mem_max_pages: u64,
+    pub(crate) limit: u32,
+    pub(crate) skb_len: u32,
+    pub(crate) skb_truesize: u32,
+    pub(crate) collapsed: u32,
+    pub(crate) ofo_pruned: u32,
+    pub(crate) pruned: u32,
+}
+
+/// Too large for the stack of a program.
+static NO_STATE: SocketState = SocketState::ZERO;
+
+/// Verdicts that wait.
+#[unsafe(no_mangle)]
+static mut VERDICTS_WAITING: u64 = 0;
+
+#[inline(always)]
+pub(crate) fn any_waiting() -> bool {
+    // SAFETY: a word in a map; all writers add atomically.
+    unsafe { core::ptr::read_volatile(&raw const VERDICTS_WAITING) != 0 }
+}
+
+#[inline(always)]
+pub(crate) fn truesize(skb: Object) -> u32 {
+    read(skb, offset!(skb_truesize))
+}
+
+/// Leaves the verdict to `tcp_data_queue`.
+#[inline(always)]
+pub(crate) fn wait(key: u64, verdict: &Verdict) {
+    const BPF_NOEXIST: u64 = aya_ebpf::bindings::BPF_NOEXIST as u64;
+    if PENDING.insert(key, verdict, BPF_NOEXIST).is_ok() {
+        add(&raw mut VERDICTS_WAITING, 1);
+    } else if PENDING.insert(key, verdict, 0).is_err() {
+        lose(lost::PENDING_FULL);
+    }
+}
+
+/// Takes the verdict that waits for this socket; of two twins only the first gets it.
+#[inline(always)]
+pub(crate) fn take(key: u64) -> Option<Verdict> {
+    // SAFETY: the socket is owned, so nothing else writes the entry.
+    let verdict = unsafe { PENDING.get(key) }.copied()?;
+    PENDING.remove(key).ok()?;
+    add(&raw mut VERDICTS_WAITING, 1u64.wrapping_neg());
+    Some(verdict)
+}
+
+/// Drops what a call whose end was missed left behind.
+#[inline(always)]
+pub(crate) fn drop_stale(key: u64) {
+    if any_waiting() {
+        let _ = take(key);
+    }
+}
+
+/// Counts the verdict and sends evidence of it.
+#[inline(always)]
+pub(crate) fn record(sk: Object, verdict: &Verdict, queue: usize) {
+    // SAFETY: the helper has no precondition.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let owner = owner::of(sk);
+    let cookie = sock::cookie(sk);
+    if let Some(tally) = tally::of(&owner) {
+        tally::verdict(tally, queue, verdict);
+        if tally::may_send_evidence(tally, queue, verdict.limit, now) {
+            evidence::send(sk, cookie, &owner, verdict, queue, now);
+        }
+    }
+    remember(sk, cookie, now, |state| {
+        state.owner = owner;
+        state.last_limit = verdict.limit;
+        add(&raw mut state.verdicts[queue & 3], 1);
+    });
+}
+
+/// Updates the state of a socket, making it first where there is none.
+#[inline(always)]
+pub(crate) fn remember(sk: Object, cookie: u64, now: u64, update: impl FnOnce(&mut SocketState)) {
+    let key = sock::state_key(sk, cookie);
+    let state = match SOCKETS.get_ptr_mut(key) {
+        Some(state) => state,
+        None => {
+            if SOCKETS.insert(key, &NO_STATE, 0).is_err() {
+                return lose(lost::SOCKETS_FULL);
+            }
+            let Some(state) = SOCKETS.get_ptr_mut(key) else {
+                return;
+            };
+            // SAFETY: as below.
+            sock::fill_tuple(sk, unsafe { &mut (*state).tuple });
+            state
+        }
+    };
+    // SAFETY: the verifier knows the pointer; the socket is owned, so nothing else writes its state.
+    let state = unsafe { &mut *state };
+    state.last_ns = now;
+    update(state);
+}

@@ -1,0 +1,122 @@
+//! A table by hand, and a walk over folders that stand for cgroups.
+
+use super::*;
+use crate::fixture::Fixture;
+
+fn inode(path: &Path) -> u64 {
+    fs::metadata(path).unwrap().ino()
+}
+
+#[test]
+fn a_walk_learns_and_notes_deaths() {
+    let root = Fixture::new();
+    root.dir("system.slice/redis.service")
+        .file("system.slice/cgroup.procs", "1\n")
+        .dir("kubepods/pod1/c1")
+        .link("elsewhere", "/");
+    let mut table = CgroupTable::default();
+    table.walk(root.path());
+    assert_eq!(table.len(), 6);
+    assert_eq!(table.gaps(), Vec::<String>::new());
+    assert_eq!(table.path(inode(root.path())), Some("/"));
+    let pod = inode(&root.path().join("kubepods/pod1/c1"));
+    assert_eq!(table.path(pod), Some("/kubepods/pod1/c1"));
+    assert_eq!(table.id("/kubepods/pod1/c1"), Some(pod));
+
+    fs::remove_dir(root.path().join("kubepods/pod1/c1")).unwrap();
+    table.walk(root.path());
+    assert_eq!(
+        table.path(pod),
+        Some("/kubepods/pod1/c1"),
+        "dead paths stay"
+    );
+}
+
+#[test]
+fn the_kernel_tells_births() {
+    let mut table = CgroupTable::default();
+    assert!(table.is_empty());
+    table.learn(7, "/a");
+    table.learn(0, "/zero");
+    table.learn(OVERFLOW_ID, "/overflow");
+    assert_eq!(table.len(), 1);
+    assert_eq!(table.path(7), Some("/a"));
+    // A path that is used again belongs to the newer cgroup; the older id keeps its name.
+    table.learn(8, "/a");
+    assert_eq!(
+        (table.path(7), table.path(8), table.id("/a")),
+        (Some("/a"), Some("/a"), Some(8))
+    );
+    // A cgroup that got another name.
+    table.learn(7, "/b");
+    assert_eq!(
+        (table.path(7), table.id("/b"), table.id("/a")),
+        (Some("/b"), Some(7), Some(8))
+    );
+}
+
+#[test]
+fn a_full_table_gives_the_room_of_the_dead() {
+    let mut table = CgroupTable::with_max(2);
+    table.learn(1, "/a");
+    table.learn(2, "/b");
+    table.learn(3, "/c");
+    assert_eq!(table.path(3), None);
+    assert_eq!(table.gaps().len(), 1);
+    table.forget(1);
+    table.forget(1);
+    table.forget(99);
+    assert_eq!(table.path(1), Some("/a"));
+    table.learn(3, "/c");
+    assert_eq!(
+        (table.path(1), table.path(3), table.id("/a")),
+        (None, Some("/c"), None)
+    );
+    // Dead, and told anew: it lives, so its room is not given away.
+    table.forget(2);
+    table.learn(2, "/b");
+    table.learn(4, "/d");
+    assert_eq!((table.path(2), table.path(4)), (Some("/b"), None));
+}
+
+#[test]
+fn bounds_are_gaps() {
+    let root = Fixture::new();
+    root.dir("a").dir("b").dir("c");
+    let mut table = CgroupTable::with_max(2);
+    table.walk(root.path());
+    assert_eq!(table.len(), 2);
+    assert_eq!(table.gaps(), ["more than 2 cgroups: the rest is unknown"]);
+
+    let deep = Fixture::new();
+    deep.dir(&"d/".repeat(DEPTH_MAX + 5));
+    let mut table = CgroupTable::default();
+    table.walk(deep.path());
+    assert_eq!(table.len(), DEPTH_MAX);
+    assert_eq!(table.gaps(), ["1 cgroups deeper than 64 levels"]);
+
+    table.walk(Path::new("/nonexistent"));
+    assert_eq!(table.gaps().len(), 1);
+    assert_eq!(table.len(), DEPTH_MAX);
+}
+
+#[test]
+fn memory_stands_among_the_controllers() {
+    let root = Fixture::new();
+    assert!(!has_memory(root.path()));
+    root.file("cgroup.controllers", "cpuset cpu io memory pids\n");
+    assert!(has_memory(root.path()));
+    root.file("cgroup.controllers", "cpuset memoryless\n");
+    assert!(!has_memory(root.path()));
+}
+
+#[test]
+fn a_folder_that_is_no_cgroup2_is_not_taken() {
+    let root = Fixture::new();
+    assert_eq!(find_root(root.path(), root.path()), None);
+    root.file(
+        "self/mountinfo",
+        "9 3 0:4 / /proc rw - cgroup2 cgroup2 rw\n",
+    );
+    assert_eq!(find_root(root.path(), root.path()), None);
+}

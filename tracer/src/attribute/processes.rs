@@ -1,0 +1,212 @@
+//! Which process holds a socket: `PROC/PID/fd`, looked through only for the inodes that are asked for.
+//!
+//! Needed where the cgroup of a socket says nothing: hosts with v1 hierarchies only, and processes in the
+//! root cgroup. The cgroups of the process then name its pod, also on v1 hosts.
+
+use std::{
+    collections::{HashMap, HashSet},
+    fs,
+    io::ErrorKind,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use super::cgroup_path::{self, PathFacts};
+use crate::indicators::netns::numbers;
+
+/// One process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Process {
+    /// Process id.
+    pub pid: i32,
+    /// Command, as `/proc/PID/comm` has it; empty where it could not be read.
+    pub command: String,
+    /// Its cgroups.
+    pub cgroups: ProcessCgroups,
+}
+
+/// The paths of `/proc/PID/cgroup` that may name an owner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessCgroups {
+    /// Path in the default hierarchy.
+    pub unified: Option<String>,
+    /// Paths in the v1 hierarchies of memory, pids and systemd, in this order.
+    pub v1: Vec<String>,
+}
+
+impl ProcessCgroups {
+    /// Reads the text: lines of `HIERARCHY:CONTROLLERS:PATH`.
+    #[must_use]
+    pub fn parse(text: &str) -> Self {
+        let mut unified = None;
+        let mut v1 = [None, None, None];
+        for line in text.lines() {
+            let mut parts = line.splitn(3, ':');
+            let (Some(hierarchy), Some(controllers), Some(path)) =
+                (parts.next(), parts.next(), parts.next())
+            else {
+                continue;
+            };
+            let path = path.strip_suffix(" (deleted)").unwrap_or(path);
+            if hierarchy == "0" && controllers.is_empty() {
+                unified = Some(path.to_owned());
+            }
+            for controller in controllers.split(',') {
+                let place = ["memory", "pids", "name=systemd"]
+                    .iter()
+                    .position(|known| *known == controller);
+                if let Some(place) = place {
+                    v1[place] = Some(path.to_owned());
+                }
+            }
+        }
+        Self {
+            unified,
+            v1: v1.into_iter().flatten().collect(),
+        }
+    }
+
+    /// The path that tells most, and what it tells: a pod before a container before a unit; the default
+    /// hierarchy before the others. `None` where none tells anything.
+    #[must_use]
+    pub fn best(&self) -> Option<(&str, PathFacts)> {
+        let rank = |facts: &PathFacts| {
+            if facts.pod_uid.is_some() {
+                0
+            } else if facts.container_id.is_some() {
+                1
+            } else if facts.unit.is_some() {
+                2
+            } else {
+                3
+            }
+        };
+        let paths = self.unified.iter().chain(&self.v1).map(String::as_str);
+        paths
+            .map(|path| (path, cgroup_path::parse(path)))
+            .min_by_key(|(_, facts)| rank(facts))
+            .filter(|(_, facts)| rank(facts) < 3)
+    }
+
+    /// The first path that is not a root.
+    #[must_use]
+    pub fn any(&self) -> Option<&str> {
+        let mut paths = self.unified.iter().chain(&self.v1).map(String::as_str);
+        paths.find(|path| *path != "/")
+    }
+}
+
+/// Processes by the inodes of their sockets.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessTable {
+    by_inode: HashMap<u32, Process>,
+    /// In words: what the last search could not see.
+    pub gaps: Vec<String>,
+}
+
+impl ProcessTable {
+    /// The process that holds a socket; where several do, the one with the lowest id.
+    #[must_use]
+    pub fn get(&self, inode: u32) -> Option<&Process> {
+        self.by_inode.get(&inode)
+    }
+
+    /// Notes who holds a socket.
+    pub fn insert(&mut self, inode: u32, process: Process) {
+        self.by_inode.insert(inode, process);
+    }
+
+    /// Looks for the holders of the wanted sockets, until all are found or the time is up. What was
+    /// found earlier and is not wanted now stays.
+    pub fn find(&mut self, proc: &Path, wanted: &HashSet<u32>, budget: Duration) {
+        self.gaps.clear();
+        let mut missing: HashSet<u32> =
+            wanted.iter().copied().filter(|&inode| inode != 0).collect();
+        if missing.is_empty() {
+            return;
+        }
+        let start = Instant::now();
+        let mut pids = match numbers(proc) {
+            Ok(pids) => pids,
+            Err(error) => {
+                self.gaps
+                    .push(format!("{} cannot be listed: {error}", proc.display()));
+                return;
+            }
+        };
+        pids.sort_unstable();
+        let mut denied = 0_usize;
+        for (looked, &pid) in pids.iter().enumerate() {
+            if missing.is_empty() {
+                break;
+            }
+            if start.elapsed() >= budget {
+                self.gaps.push(format!(
+                    "time was up: descriptors of {} of {} processes were not looked at",
+                    pids.len() - looked,
+                    pids.len()
+                ));
+                break;
+            }
+            let folder = proc.join(pid.to_string());
+            match sockets(&folder, &mut missing) {
+                Ok(found) if found.is_empty() => {}
+                Ok(found) => {
+                    let process = read(&folder, pid);
+                    let each = found.into_iter().map(|inode| (inode, process.clone()));
+                    self.by_inode.extend(each);
+                }
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => denied += 1,
+                // Gone meanwhile.
+                Err(_) => {}
+            }
+        }
+        if denied > 0 && !missing.is_empty() {
+            self.gaps.push(format!(
+                "descriptors of {denied} of {} processes may not be read (CAP_SYS_PTRACE)",
+                pids.len()
+            ));
+        }
+    }
+}
+
+/// Takes the sockets of a process out of the missing ones.
+fn sockets(folder: &Path, missing: &mut HashSet<u32>) -> std::io::Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder.join("fd"))?.flatten() {
+        let Ok(target) = fs::read_link(entry.path()) else {
+            continue;
+        };
+        let inode = target.to_str().and_then(socket_inode);
+        if let Some(inode) = inode.filter(|inode| missing.remove(inode)) {
+            found.push(inode);
+        }
+    }
+    Ok(found)
+}
+
+/// The number in `socket:[N]`.
+fn socket_inode(target: &str) -> Option<u32> {
+    target
+        .strip_prefix("socket:[")?
+        .strip_suffix(']')?
+        .parse()
+        .ok()
+}
+
+fn read(folder: &Path, pid: i32) -> Process {
+    let text = |name: &str| {
+        let bytes = fs::read(folder.join(name)).unwrap_or_default();
+        String::from_utf8_lossy(&bytes).into_owned()
+    };
+    let command = text("comm");
+    Process {
+        pid,
+        command: command.strip_suffix('\n').unwrap_or(&command).to_owned(),
+        cgroups: ProcessCgroups::parse(&text("cgroup")),
+    }
+}
+
+#[cfg(test)]
+#[path = "processes_tests.rs"]
+mod tests;

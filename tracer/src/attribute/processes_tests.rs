@@ -1,0 +1,109 @@
+//! A procfs made by hand, and this process itself.
+
+use super::*;
+use crate::fixture::Fixture;
+
+const BUDGET: Duration = Duration::from_secs(10);
+
+fn fixture() -> Fixture {
+    let proc = Fixture::new();
+    proc.link("20/fd/3", "socket:[100]")
+        .link("20/fd/4", "socket:[101]")
+        .link("20/fd/5", "/dev/null")
+        .file("20/comm", "redis-server\n")
+        .file("20/cgroup", "4:memory:/kubepods/pod1/c\n0::/\n")
+        .link("9/fd/7", "socket:[100]")
+        .file("9/comm", "odd\u{1b}name\n")
+        .link("8/fd/7", "socket:[nonsense]")
+        .dir("7");
+    proc
+}
+
+#[test]
+fn finds_the_lowest_pid() {
+    let proc = fixture();
+    let mut table = ProcessTable::default();
+    table.find(proc.path(), &HashSet::from([100, 101, 102, 0]), BUDGET);
+    assert_eq!(table.gaps, Vec::<String>::new());
+    let odd = table.get(100).unwrap();
+    assert_eq!((odd.pid, odd.command.as_str()), (9, "odd\u{1b}name"));
+    assert_eq!(odd.cgroups, ProcessCgroups::default());
+    let redis = table.get(101).unwrap();
+    assert_eq!((redis.pid, redis.command.as_str()), (20, "redis-server"));
+    assert_eq!(redis.cgroups.v1, ["/kubepods/pod1/c"]);
+    assert_eq!(table.get(102), None);
+    assert_eq!(table.get(0), None);
+}
+
+#[test]
+fn time_up_and_no_procfs_are_gaps() {
+    let mut table = ProcessTable::default();
+    table.find(fixture().path(), &HashSet::from([100]), Duration::ZERO);
+    assert_eq!(
+        table.gaps,
+        ["time was up: descriptors of 4 of 4 processes were not looked at"]
+    );
+    table.find(Path::new("/nonexistent"), &HashSet::from([100]), BUDGET);
+    assert_eq!(table.gaps.len(), 1);
+    table.find(Path::new("/nonexistent"), &HashSet::new(), BUDGET);
+    assert_eq!(table.gaps, Vec::<String>::new());
+}
+
+#[test]
+fn cgroups_of_a_process() {
+    let hybrid = "12:pids:/system.slice/redis.service\n4:memory,extra:/a:b (deleted)\n\
+        3:cpu,cpuacct:/c\n1:name=systemd:/d\n0::/e\nrubbish\n";
+    assert_eq!(
+        ProcessCgroups::parse(hybrid),
+        ProcessCgroups {
+            unified: Some("/e".into()),
+            v1: vec![
+                "/a:b".into(),
+                "/system.slice/redis.service".into(),
+                "/d".into()
+            ],
+        }
+    );
+    assert_eq!(ProcessCgroups::parse(""), ProcessCgroups::default());
+}
+
+#[test]
+fn the_most_telling_path() {
+    let best = |text: &str| {
+        let cgroups = ProcessCgroups::parse(text);
+        cgroups.best().map(|(path, _)| path.to_owned())
+    };
+    assert_eq!(
+        best("2:pids:/system.slice/a.service\n0::/\n").unwrap(),
+        "/system.slice/a.service"
+    );
+    assert_eq!(
+        best("4:memory:/kubepods/pod1/c\n0::/system.slice/kubelet.service\n").unwrap(),
+        "/kubepods/pod1/c"
+    );
+    assert_eq!(
+        best("2:pids:/x.service\n0::/y.service\n").unwrap(),
+        "/y.service"
+    );
+    assert_eq!(best("4:memory:/plain\n0::/\n"), None);
+    assert_eq!(best(""), None);
+    assert_eq!(
+        ProcessCgroups::parse("4:memory:/plain\n0::/\n").any(),
+        Some("/plain")
+    );
+    assert_eq!(ProcessCgroups::parse("4:memory:/\n0::/\n").any(), None);
+}
+
+#[test]
+fn this_process() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let link = format!(
+        "/proc/self/fd/{}",
+        std::os::fd::AsRawFd::as_raw_fd(&listener)
+    );
+    let inode = socket_inode(fs::read_link(link).unwrap().to_str().unwrap()).unwrap();
+    let mut table = ProcessTable::default();
+    table.find(Path::new("/proc"), &HashSet::from([inode]), BUDGET);
+    let own = i32::try_from(std::process::id()).unwrap();
+    assert_eq!(table.get(inode).map(|process| process.pid), Some(own));
+}

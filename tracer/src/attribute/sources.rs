@@ -1,0 +1,120 @@
+//! Reads the tables of attribution from this machine.
+
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use super::{cgroups, pod_logs::PodLogs, resolve::Attributor};
+use crate::holders::Socket;
+
+/// Time for the search through descriptors.
+const DESCRIPTORS_BUDGET: Duration = Duration::from_secs(2);
+
+/// Id of the root of a hierarchy: the first number that kernfs gives (`__kernfs_new_node`).
+const ROOT_ID: u64 = 1;
+
+/// Where the tables are read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sources {
+    /// Folder of procfs.
+    pub proc: PathBuf,
+    /// Folder of the cgroup hierarchies.
+    pub cgroup_root: PathBuf,
+    /// Folder of the logs of pods.
+    pub pod_logs: PathBuf,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            proc: "/proc".into(),
+            cgroup_root: "/sys/fs/cgroup".into(),
+            pod_logs: "/var/log/pods".into(),
+        }
+    }
+}
+
+impl Sources {
+    /// Reads cgroups and names of pods. Processes are looked for later, by [`Self::find_processes`].
+    #[must_use]
+    pub fn read(&self) -> Attributor {
+        let mut attributor = Attributor::default();
+        self.refresh(&mut attributor);
+        attributor
+    }
+
+    /// Reads them again; what is gone keeps its names.
+    pub fn refresh(&self, attributor: &mut Attributor) {
+        attributor.notes.clear();
+        attributor.pods.merge(PodLogs::read(&self.pod_logs));
+        match cgroups::find_root(&self.cgroup_root, &self.proc) {
+            Some(root) => {
+                attributor.notes.extend(subtree(&root));
+                attributor.cgroups.walk(&root);
+                attributor.memory_unified = cgroups::has_memory(&root);
+            }
+            // Not mounted, as on v1 hosts: its root is there all the same, and all sockets are in it. Then
+            // the process is the owner.
+            None => attributor.cgroups.learn(ROOT_ID, "/"),
+        }
+    }
+
+    /// Looks for the processes that hold those sockets whose cgroup tells nothing.
+    pub fn find_processes(&self, attributor: &mut Attributor, sockets: &[Socket]) {
+        let wanted = attributor.wanted_inodes(sockets);
+        attributor
+            .processes
+            .find(&self.proc, &wanted, DESCRIPTORS_BUDGET);
+    }
+}
+
+/// A gap where a folder is not the root of its hierarchy, as in a container with a cgroup namespace.
+fn subtree(root: &Path) -> Option<String> {
+    let id = fs::metadata(root).ok()?.ino();
+    (id != ROOT_ID).then(|| {
+        format!(
+            "{} shows a part of the cgroups only: owners outside it may be unknown",
+            root.display()
+        )
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Fixture;
+
+    #[test]
+    fn names_of_the_gone_stay() {
+        let machine = Fixture::new();
+        machine.dir("logs/shop_redis-0_1111");
+        let sources = Sources {
+            proc: machine.path().join("proc"),
+            cgroup_root: machine.path().join("cgroup"),
+            pod_logs: machine.path().join("logs"),
+        };
+        let mut attributor = sources.read();
+        assert_eq!(attributor.gaps(), Vec::<String>::new());
+        assert_eq!(attributor.cgroups.path(1), Some("/"));
+        assert!(!attributor.memory_unified);
+        fs::remove_dir_all(machine.path().join("logs")).unwrap();
+        sources.refresh(&mut attributor);
+        assert_eq!(attributor.gaps().len(), 1);
+        assert_eq!(attributor.pods.get("1111").unwrap().name, "redis-0");
+    }
+
+    #[test]
+    fn a_part_of_the_tree_is_a_gap() {
+        let part = Fixture::new();
+        assert!(
+            subtree(part.path())
+                .unwrap()
+                .contains("a part of the cgroups only")
+        );
+        // Inode 1 is the root of every procfs as well.
+        assert_eq!(subtree(Path::new("/proc")), None);
+    }
+}

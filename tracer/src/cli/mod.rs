@@ -1,0 +1,192 @@
+//! The command line: one file per subcommand, an `Args` struct and a `run` function each. stdout is data,
+//! stderr is words. Exit status: 0 done, 1 error, 2 wrong usage.
+
+mod doctor;
+mod report;
+mod trace;
+
+use std::{
+    io::{self, Write as _},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{attribute::Sources, kernel, probe::Sizes};
+
+/// Who fills the TCP memory of this node, who suffers, and which limit refused.
+#[derive(Debug, Parser)]
+#[command(name = "tcpress", version, max_term_width = 100)]
+struct Cli {
+    #[command(flatten)]
+    paths: Paths,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Report(report::Args),
+    Trace(trace::Args),
+    Doctor(doctor::Args),
+}
+
+/// Where the machine's own files are: an agent in a container sees the node's elsewhere.
+#[derive(Clone, Debug, Args)]
+struct Paths {
+    /// The node's /proc.
+    #[arg(long, global = true, value_name = "DIR", default_value = "/proc")]
+    proc: PathBuf,
+    /// The node's cgroup file system.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/sys/fs/cgroup"
+    )]
+    cgroup_root: PathBuf,
+    /// Where the kubelet keeps the logs of pods, whose names name the pods.
+    #[arg(
+        long,
+        global = true,
+        value_name = "DIR",
+        default_value = "/var/log/pods"
+    )]
+    pod_logs: PathBuf,
+    /// Type information of the running kernel.
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        default_value = "/sys/kernel/btf/vmlinux"
+    )]
+    btf: PathBuf,
+}
+
+impl Paths {
+    fn sources(&self) -> Sources {
+        Sources {
+            proc: self.proc.clone(),
+            cgroup_root: self.cgroup_root.clone(),
+            pod_logs: self.pod_logs.clone(),
+        }
+    }
+
+    fn facts(&self) -> kernel::Facts {
+        kernel::facts::gather(&self.proc, &self.btf)
+    }
+}
+
+/// Bounds of what the kernel programs keep.
+#[derive(Clone, Copy, Debug, Args)]
+struct Bounds {
+    /// Owners (cgroup and network namespace) that are counted each for itself; the rest is counted
+    /// together.
+    #[arg(long, value_name = "N", default_value_t = 8192,
+          value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    max_owners: u32,
+    /// Sockets whose share of the counts is kept.
+    #[arg(long, value_name = "N", default_value_t = 8192,
+          value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    max_sockets: u32,
+    /// Bytes of the buffer for evidence: a power of two from 4096 on.
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = ring_bytes)]
+    ring_bytes: u32,
+}
+
+impl Bounds {
+    const fn sizes(&self) -> Sizes {
+        Sizes {
+            owners: self.max_owners,
+            sockets: self.max_sockets,
+            ring_bytes: self.ring_bytes,
+        }
+    }
+}
+
+fn ring_bytes(text: &str) -> Result<u32, String> {
+    let bytes: u32 = text
+        .parse()
+        .map_err(|_| format!("{text} is not a number of bytes"))?;
+    if bytes.is_power_of_two() && (4096..=1 << 30).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err("it must be a power of two, from 4096 to 1073741824".to_owned())
+    }
+}
+
+/// How a single document is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// Words and columns for people.
+    Table,
+    /// One JSON document.
+    Json,
+}
+
+/// Runs the command that the process was given.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let done = match cli.command {
+        Command::Report(args) => on_one_thread(report::run(&cli.paths, &args)),
+        Command::Trace(args) => on_one_thread(trace::run(&cli.paths, &args)),
+        Command::Doctor(args) => doctor::run(&cli.paths, &args),
+    };
+    match done {
+        Ok(code) => code,
+        // Whoever reads our output has seen enough.
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
+        Err(error) => {
+            // stderr may be gone as well; there is nobody left to tell then.
+            let _ = writeln!(io::stderr(), "tcpress: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn on_one_thread(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+/// Until the user or the system asks us to end.
+async fn stop() {
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+}
+
+/// Words for people. stderr may be gone; that is no reason to end.
+fn say(words: &str) {
+    let _ = writeln!(io::stderr(), "{words}");
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wanted = "a time such as 500ms, 10s or 2m";
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let span: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| format!("{text} is not {wanted}"))?;
+    Duration::try_from(span).map_err(|_| format!("{text} is not {wanted}"))
+}
+
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    error.chain().any(|cause| {
+        cause
+            .downcast_ref::<io::Error>()
+            .is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+    })
+}

@@ -1,0 +1,275 @@
+//! The messages of `sock_diag` for TCP: the request, and what comes back as bytes. Pure.
+//!
+//! Follows `include/uapi/linux/netlink.h`, `sock_diag.h` and `inet_diag.h`. A datagram holds several
+//! messages; a message is a header, an `inet_diag_msg` and attributes. Memory comes as
+//! `INET_DIAG_SKMEMINFO`, asked for; the cgroup as `INET_DIAG_CGROUP_ID` (Linux 5.9), which comes unasked.
+//! Sockets in TIME-WAIT and request sockets have no memory and no such attributes. A request of the older kind
+//! (`TCPDIAG_GETSOCK`, `inet_diag_dump_compat`) lists both families in one go through the kernel's tables, which
+//! are shared by all namespaces and large: half the time of asking for one family after the other. A socket that speaks
+//! IPv4 through an IPv6 socket is listed under `AF_INET6` only, with mapped addresses, and keeps them here.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use thiserror::Error;
+
+use super::socket::{Socket, SocketMemory, TcpState};
+
+/// Length of a message header (`nlmsghdr`).
+const HEADER: usize = 16;
+/// Length of `inet_diag_msg`.
+const DIAG_MSG: usize = 72;
+/// Length of a request for one family: header and `inet_diag_req_v2`.
+const REQUEST: usize = HEADER + 56;
+/// Length of a request for both families: header and `inet_diag_req`.
+const REQUEST_BOTH: usize = HEADER + 60;
+
+const NLMSG_NOOP: u16 = 1;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const NLMSG_OVERRUN: u16 = 4;
+const TCPDIAG_GETSOCK: u16 = 18;
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const NLM_F_REQUEST: u16 = 1;
+const NLM_F_DUMP_INTR: u16 = 0x10;
+const NLM_F_DUMP: u16 = 0x300;
+const INET_DIAG_SKMEMINFO: u16 = 7;
+const INET_DIAG_CGROUP_ID: u16 = 21;
+/// `INET_DIAG_SKMEMINFO` among the extensions asked for.
+const MEMORY_BIT: u8 = 1 << (INET_DIAG_SKMEMINFO - 1);
+/// Flags in the type of an attribute (`NLA_F_NESTED`, `NLA_F_NET_BYTEORDER`).
+const NLA_TYPE_MASK: u16 = 0x3fff;
+/// States 1 to 13; 13 is `TCP_BOUND_INACTIVE` (Linux 6.8), which older kernels ignore.
+const ALL_STATES: u32 = 0x3ffe;
+
+/// A datagram that does not follow the format.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DiagError {
+    /// It ends within a message, or a message is shorter than its kind.
+    #[error("sock_diag: message truncated at byte {at} of {len}")]
+    Truncated {
+        /// Where the message starts.
+        at: usize,
+        /// Length of the datagram.
+        len: usize,
+    },
+    /// A family that nobody asked for.
+    #[error("sock_diag: address family {0}")]
+    Family(u8),
+}
+
+/// What one datagram said.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Decoded {
+    /// Its sockets.
+    pub sockets: Vec<Socket>,
+    /// The dump is at its end, well or not.
+    pub done: bool,
+    /// Error number with which the kernel ended the dump.
+    pub errno: Option<i32>,
+    /// The kernel lost its place or overran: the dump is not consistent (`NLM_F_DUMP_INTR`).
+    pub interrupted: bool,
+}
+
+/// The request for all TCP sockets of a family (`AF_INET` or `AF_INET6`), in any state, with memory.
+#[must_use]
+pub fn request(family: u8, sequence: u32) -> [u8; REQUEST] {
+    let mut bytes = [0; REQUEST];
+    header(&mut bytes, SOCK_DIAG_BY_FAMILY, sequence);
+    bytes[HEADER] = family;
+    // IPPROTO_TCP
+    bytes[HEADER + 1] = 6;
+    bytes[HEADER + 2] = MEMORY_BIT;
+    bytes[HEADER + 4..HEADER + 8].copy_from_slice(&ALL_STATES.to_ne_bytes());
+    bytes
+}
+
+/// The request for all TCP sockets of both families, in any state, with memory.
+#[must_use]
+pub fn request_both(sequence: u32) -> [u8; REQUEST_BOTH] {
+    let mut bytes = [0; REQUEST_BOTH];
+    header(&mut bytes, TCPDIAG_GETSOCK, sequence);
+    bytes[HEADER + 3] = MEMORY_BIT;
+    bytes[HEADER + 52..HEADER + 56].copy_from_slice(&ALL_STATES.to_ne_bytes());
+    bytes
+}
+
+fn header(bytes: &mut [u8], kind: u16, sequence: u32) {
+    // Requests are shorter than a hundred bytes.
+    let length = bytes.len() as u32;
+    bytes[0..4].copy_from_slice(&length.to_ne_bytes());
+    bytes[4..6].copy_from_slice(&kind.to_ne_bytes());
+    bytes[6..8].copy_from_slice(&(NLM_F_REQUEST | NLM_F_DUMP).to_ne_bytes());
+    bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
+}
+
+/// Decodes one datagram of the answer to the request with that sequence number. Messages that belong to
+/// another request are passed over.
+///
+/// # Errors
+/// When a message is cut off or of an unknown family; nothing of the datagram is then used.
+pub fn decode(datagram: &[u8], netns_inum: u32, sequence: u32) -> Result<Decoded, DiagError> {
+    let mut decoded = Decoded::default();
+    let mut at = 0;
+    while at < datagram.len() {
+        let truncated = DiagError::Truncated {
+            at,
+            len: datagram.len(),
+        };
+        let rest = &datagram[at..];
+        let header = (
+            u32_at(rest, 0),
+            u16_at(rest, 4),
+            u16_at(rest, 6),
+            u32_at(rest, 8),
+        );
+        let (Some(length), Some(kind), Some(flags), Some(of)) = header else {
+            return Err(truncated);
+        };
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        if length < HEADER || length > rest.len() {
+            return Err(truncated);
+        }
+        let body = &rest[HEADER..length];
+        // The last message may come without its padding.
+        at = (at + length.next_multiple_of(4)).min(datagram.len());
+        if of != sequence {
+            continue;
+        }
+        decoded.interrupted |= flags & NLM_F_DUMP_INTR != 0;
+        match kind {
+            NLMSG_NOOP => {}
+            NLMSG_ERROR => {
+                let errno = i32_at(body, 0).ok_or(truncated)?;
+                decoded.errno = (errno != 0).then_some(errno.saturating_neg());
+                decoded.done = true;
+            }
+            NLMSG_DONE => {
+                // A dump that fails says so here (netlink_dump); kernels before 2.6 sent no body.
+                let errno = i32_at(body, 0).unwrap_or(0);
+                decoded.errno = (errno < 0).then_some(errno.saturating_neg());
+                decoded.done = true;
+            }
+            NLMSG_OVERRUN => decoded.interrupted = true,
+            SOCK_DIAG_BY_FAMILY | TCPDIAG_GETSOCK => {
+                if body.len() < DIAG_MSG {
+                    return Err(truncated);
+                }
+                decoded
+                    .sockets
+                    .push(socket(body, netns_inum).ok_or(truncated)??);
+            }
+            _ => {}
+        }
+    }
+    Ok(decoded)
+}
+
+/// `None` when it is cut off, which its caller has ruled out.
+fn socket(body: &[u8], netns_inum: u32) -> Option<Result<Socket, DiagError>> {
+    let family = *body.first()?;
+    let address = |at: usize, port_at: usize| {
+        let port = u16::from_be_bytes(bytes_at(body, port_at)?);
+        let ip: IpAddr = match i32::from(family) {
+            libc::AF_INET => Ipv4Addr::from(bytes_at::<4>(body, at)?).into(),
+            libc::AF_INET6 => Ipv6Addr::from(bytes_at::<16>(body, at)?).into(),
+            _ => return Some(Err(DiagError::Family(family))),
+        };
+        Some(Ok(SocketAddr::new(ip, port)))
+    };
+    let (local, remote) = match (address(8, 4)?, address(24, 6)?) {
+        (Ok(local), Ok(remote)) => (local, remote),
+        (Err(error), _) | (_, Err(error)) => return Some(Err(error)),
+    };
+    let mut socket = Socket {
+        netns_inum,
+        local,
+        remote,
+        state: state(*body.get(1)?),
+        inode: u32_at(body, 68)?,
+        cookie: u64::from(u32_at(body, 44)?) | u64::from(u32_at(body, 48)?) << 32,
+        cgroup_id: None,
+        memory: None,
+        unread: u32_at(body, 56)?,
+        unsent: u32_at(body, 60)?,
+    };
+    for (kind, value) in Attributes(body.get(DIAG_MSG..)?) {
+        match kind {
+            INET_DIAG_SKMEMINFO => socket.memory = memory(value),
+            INET_DIAG_CGROUP_ID => socket.cgroup_id = bytes_at(value, 0).map(u64::from_ne_bytes),
+            _ => {}
+        }
+    }
+    Some(Ok(socket))
+}
+
+/// A number of `include/net/tcp_states.h`. Request sockets (12) are in SYN-RECEIVED; sockets that are
+/// bound but not connected (13, Linux 6.8) are in CLOSE.
+#[must_use]
+pub fn state(number: u8) -> TcpState {
+    match number {
+        1 => TcpState::Established,
+        2 => TcpState::SynSent,
+        3 | 12 => TcpState::SynRecv,
+        4 => TcpState::FinWait1,
+        5 => TcpState::FinWait2,
+        6 => TcpState::TimeWait,
+        7 | 13 => TcpState::Close,
+        8 => TcpState::CloseWait,
+        9 => TcpState::LastAck,
+        10 => TcpState::Listen,
+        11 => TcpState::Closing,
+        other => TcpState::Other(other),
+    }
+}
+
+/// The nine numbers of `sk_get_meminfo`; `None` when there are fewer (before Linux 4.7).
+fn memory(value: &[u8]) -> Option<SocketMemory> {
+    // The kernel's counts are signed and may be below 0 for an instant, which means nothing held.
+    let bytes = |index: usize| Some(i32_at(value, index * 4)?.max(0).unsigned_abs());
+    Some(SocketMemory {
+        rmem_alloc: bytes(0)?,
+        rcvbuf: bytes(1)?,
+        wmem_alloc: bytes(2)?,
+        sndbuf: bytes(3)?,
+        forward_alloc: bytes(4)?,
+        wmem_queued: bytes(5)?,
+        optmem: bytes(6)?,
+        backlog: bytes(7)?,
+        drops: u32_at(value, 32)?,
+    })
+}
+
+/// Attributes up to the first that is cut off.
+struct Attributes<'a>(&'a [u8]);
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let length = usize::from(u16_at(self.0, 0)?);
+        let kind = u16_at(self.0, 2)? & NLA_TYPE_MASK;
+        let value = self.0.get(4..length)?;
+        self.0 = self.0.get(length.next_multiple_of(4)..).unwrap_or_default();
+        Some((kind, value))
+    }
+}
+
+fn bytes_at<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
+    bytes.get(at..)?.first_chunk().copied()
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    bytes_at(bytes, at).map(u16::from_ne_bytes)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes_at(bytes, at).map(u32::from_ne_bytes)
+}
+
+fn i32_at(bytes: &[u8], at: usize) -> Option<i32> {
+    bytes_at(bytes, at).map(i32::from_ne_bytes)
+}
+
+#[cfg(test)]
+#[path = "diag_tests.rs"]
+mod tests;

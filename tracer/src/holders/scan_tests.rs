@@ -1,0 +1,97 @@
+//! Merging and falling back; the real kernel is asked in `tests/sources.rs`.
+
+use super::*;
+use crate::{
+    fixture::Fixture,
+    holders::{TcpState, socket::SocketMemory},
+};
+
+fn socket(cookie: u64, state: TcpState) -> Socket {
+    Socket {
+        netns_inum: 5,
+        local: "10.0.0.1:1".parse().unwrap(),
+        remote: "10.0.0.2:2".parse().unwrap(),
+        state,
+        inode: 0,
+        cookie,
+        cgroup_id: None,
+        memory: None,
+        unread: 0,
+        unsent: 0,
+    }
+}
+
+#[test]
+fn a_cookie_is_listed_once_and_the_later_entry_stays() {
+    let listed = vec![
+        socket(7, TcpState::SynRecv),
+        socket(8, TcpState::Established),
+        socket(7, TcpState::Established),
+        socket(0, TcpState::Close),
+        socket(0, TcpState::Close),
+    ];
+    let kept = once(listed);
+    assert_eq!(
+        kept,
+        [
+            socket(7, TcpState::Established),
+            socket(8, TcpState::Established),
+            socket(0, TcpState::Close),
+            socket(0, TcpState::Close),
+        ]
+    );
+}
+
+#[test]
+fn from_proc_the_memory_is_a_gap() {
+    let proc = Fixture::new();
+    proc.file(
+        "7/net/tcp",
+        "heading\n 0: 0100007F:18EB 0200000A:9C41 08 0000000C:00007531 00:0 0 0 0 987\nrubbish\n",
+    );
+    let netns = Netns {
+        inum: 5,
+        name: None,
+        pid: Some(7),
+        paths: Vec::new(),
+    };
+    let place = Place {
+        net: proc.path().join("7/net"),
+        inside: false,
+    };
+    let scan = one(&netns, &place, Instant::now() + BUDGET);
+    assert_eq!(scan.sockets.len(), 1);
+    assert_eq!(scan.sockets[0].memory, None);
+    assert_eq!(scan.sockets[0].unread, 30_001);
+    assert_eq!(scan.gaps.len(), 2);
+    assert_eq!(scan.gaps[0], "/proc/net/tcp: 1 lines not understood");
+    assert!(scan.gaps[1].contains("CAP_SYS_ADMIN"), "{:?}", scan.gaps);
+}
+
+#[test]
+fn no_procfs_is_a_gap() {
+    let scan = scan(Path::new("/nonexistent"));
+    assert_eq!(scan.sockets, []);
+    assert_eq!(scan.gaps.len(), 1);
+}
+
+#[test]
+fn sockets_in_no_table() {
+    let sockets = vec![
+        socket(1, TcpState::Established),
+        socket(2, TcpState::TimeWait),
+        socket(3, TcpState::SynRecv),
+        socket(4, TcpState::Listen),
+        Socket {
+            memory: Some(SocketMemory::default()),
+            ..socket(5, TcpState::SynRecv)
+        },
+    ];
+    let scan = Scan {
+        sockets,
+        gaps: Vec::new(),
+    };
+    assert_eq!(unlisted(&scan, 403), 400);
+    assert_eq!(unlisted(&scan, 3), 0);
+    assert_eq!(unlisted(&scan, 2), 0);
+}

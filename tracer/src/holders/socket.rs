@@ -1,0 +1,88 @@
+//! One socket and its memory, as `sock_diag` tells it.
+
+use std::net::SocketAddr;
+
+/// State of a TCP socket (`include/net/tcp_states.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names are those of RFC 9293 and of ss")]
+pub enum TcpState {
+    Established,
+    SynSent,
+    SynRecv,
+    FinWait1,
+    FinWait2,
+    TimeWait,
+    Close,
+    CloseWait,
+    LastAck,
+    Listen,
+    Closing,
+    /// A number that this version does not know.
+    Other(u8),
+}
+
+/// One TCP socket. Sizes are bytes of `truesize` unless named otherwise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Socket {
+    /// Inode number of its network namespace.
+    pub netns_inum: u32,
+    /// Local address.
+    pub local: SocketAddr,
+    /// Remote address.
+    pub remote: SocketAddr,
+    /// State.
+    pub state: TcpState,
+    /// Inode number of the socket; 0 when no file holds it (orphan, or not accepted yet).
+    pub inode: u32,
+    /// Cookie.
+    pub cookie: u64,
+    /// Id of its cgroup in the default hierarchy; `None` where the kernel does not tell.
+    pub cgroup_id: Option<u64>,
+    /// `None` where the kernel did not tell the memory of this socket.
+    pub memory: Option<SocketMemory>,
+    /// Payload in the receive queue that nobody has read, in bytes; for a listener, connections waiting.
+    pub unread: u32,
+    /// Payload in the send queue not acknowledged, in bytes; for a listener, the limit of the backlog.
+    pub unsent: u32,
+}
+
+/// `INET_DIAG_SKMEMINFO` of a socket, in bytes (`sk_get_meminfo`, `net/core/sock.c`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketMemory {
+    /// Receive side: receive queue and out-of-order queue (`sk_rmem_alloc`).
+    pub rmem_alloc: u32,
+    /// Limit of the receive side.
+    pub rcvbuf: u32,
+    /// Handed to lower layers and not freed (`sk_wmem_alloc`).
+    pub wmem_alloc: u32,
+    /// Limit of the send side.
+    pub sndbuf: u32,
+    /// Reserved and not used yet.
+    pub forward_alloc: u32,
+    /// Send queue (`sk_wmem_queued`).
+    pub wmem_queued: u32,
+    /// Options.
+    pub optmem: u32,
+    /// Backlog.
+    pub backlog: u32,
+    /// `sk_drops`, in segments: not comparable with any SNMP counter.
+    pub drops: u32,
+}
+
+impl SocketMemory {
+    /// What the socket takes from `tcp_mem`: receive side, send queue and reserve. (The backlog is not
+    /// charged to it.)
+    #[must_use]
+    pub const fn held(&self) -> u64 {
+        self.rmem_alloc as u64 + self.wmem_queued as u64 + self.forward_alloc as u64
+    }
+}
+
+/// All sockets at one time, and what could not be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scan {
+    /// Every TCP socket found.
+    pub sockets: Vec<Socket>,
+    /// In words: what could not be read, and why.
+    pub gaps: Vec<String>,
+}

@@ -1,0 +1,109 @@
+//! TCP memory of the node.
+
+use std::{fs, path::Path};
+
+use super::{
+    netstat::number,
+    sockstat::{Sockstat, tcp_pressure},
+};
+
+/// Node-wide TCP memory. It is one account for all network namespaces.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpMemory {
+    /// Size of a page in bytes.
+    pub page_size: u64,
+    /// `net.ipv4.tcp_mem`: low, pressure and high mark, in pages.
+    pub tcp_mem: Option<[u64; 3]>,
+    /// `mem` of `/proc/net/sockstat`, in pages. Per-CPU reserves make it lag: it may even read 0.
+    pub sockstat_pages: Option<u64>,
+    /// TCP sockets allocated node-wide.
+    pub alloc: Option<u64>,
+    /// Orphans node-wide.
+    pub orphan: Option<u64>,
+    /// Whether `/proc/net/protocols` says that TCP is under memory pressure.
+    pub pressure: Option<bool>,
+}
+
+/// Reads the account as it stands now, from the folder of procfs. A file that is missing or not
+/// understood leaves its fields `None`.
+///
+/// ```no_run
+/// let memory = tracer::indicators::memory::read(std::path::Path::new("/proc"));
+/// println!("{:?} of {:?} pages", memory.sockstat_pages, memory.tcp_mem.map(|marks| marks[2]));
+/// ```
+#[must_use]
+pub fn read(proc: &Path) -> TcpMemory {
+    let text = |name: &str| fs::read_to_string(proc.join(name)).ok();
+    let sockstat = text("net/sockstat")
+        .map(|text| Sockstat::parse(&text))
+        .unwrap_or_default();
+    TcpMemory {
+        page_size: page_size(),
+        tcp_mem: text("sys/net/ipv4/tcp_mem").and_then(|text| parse_tcp_mem(&text)),
+        sockstat_pages: sockstat.mem,
+        alloc: sockstat.alloc,
+        orphan: sockstat.orphan,
+        pressure: text("net/protocols").and_then(|text| tcp_pressure(&text)),
+    }
+}
+
+/// Exactly three numbers, else nothing.
+fn parse_tcp_mem(text: &str) -> Option<[u64; 3]> {
+    let mut words = text.split_ascii_whitespace().map(number);
+    let marks = [words.next()??, words.next()??, words.next()??];
+    words.next().is_none().then_some(marks)
+}
+
+fn page_size() -> u64 {
+    // SAFETY: sysconf takes a number and touches no memory of ours.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    // The page size is always known to the C library; 4096 is that of x86-64.
+    u64::try_from(size).unwrap_or(4096)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fixture::Fixture;
+
+    #[test]
+    fn reads_a_procfs() {
+        let proc = Fixture::new();
+        proc.file("sys/net/ipv4/tcp_mem", "1024\t1536\t2048\n")
+            .file(
+                "net/sockstat",
+                "TCP: inuse 4 orphan 1 tw 2 alloc 9 mem 207\n",
+            )
+            .file(
+                "net/protocols",
+                "protocol size sockets memory press\nTCP 1 2 3 yes\n",
+            );
+        let memory = read(proc.path());
+        assert_eq!(memory.tcp_mem, Some([1024, 1536, 2048]));
+        assert_eq!(memory.sockstat_pages, Some(207));
+        assert_eq!(memory.alloc, Some(9));
+        assert_eq!(memory.orphan, Some(1));
+        assert_eq!(memory.pressure, Some(true));
+    }
+
+    #[test]
+    fn absent_is_none() {
+        let proc = Fixture::new();
+        let memory = read(proc.path());
+        assert_eq!(
+            memory,
+            TcpMemory {
+                page_size: memory.page_size,
+                ..TcpMemory::default()
+            }
+        );
+        assert!(memory.page_size.is_power_of_two());
+    }
+
+    #[test]
+    fn tcp_mem_is_three_numbers() {
+        for bad in ["", "1 2", "1 2 3 4", "1 2 x", "-1 2 3"] {
+            assert_eq!(parse_tcp_mem(bad), None, "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Ours against the kernel's: one row per network namespace and counter.
+
+/// The counters that are reconciled, as `/proc/net/netstat` names them (`TcpExt`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(
+    missing_docs,
+    reason = "the names are the kernel's, include/uapi/linux/snmp.h"
+)]
+pub enum Counter {
+    PruneCalled,
+    RcvPruned,
+    OfoPruned,
+    TCPRcvCollapsed,
+    TCPRcvQDrop,
+    TCPOFODrop,
+}
+
+impl Counter {
+    /// Every one, in the order of reports.
+    pub const ALL: [Self; 6] = [
+        Self::TCPOFODrop,
+        Self::TCPRcvQDrop,
+        Self::PruneCalled,
+        Self::RcvPruned,
+        Self::OfoPruned,
+        Self::TCPRcvCollapsed,
+    ];
+
+    /// Its name in `/proc/net/netstat`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::PruneCalled => "PruneCalled",
+            Self::RcvPruned => "RcvPruned",
+            Self::OfoPruned => "OfoPruned",
+            Self::TCPRcvCollapsed => "TCPRcvCollapsed",
+            Self::TCPRcvQDrop => "TCPRcvQDrop",
+            Self::TCPOFODrop => "TCPOFODrop",
+        }
+    }
+}
+
+/// How a row came to be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum RowState {
+    /// The namespace was there at both ends of the window.
+    Present,
+    /// It was born within the window: its counters started at 0.
+    Born,
+    /// It died within the window: what the kernel counted last is not known.
+    Gone,
+}
+
+/// One counter of one network namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// Inode number of the namespace.
+    pub netns_inum: u32,
+    /// Which counter.
+    pub counter: Counter,
+    /// How much the kernel's own counter rose; `None` when it could not be read at both ends.
+    pub kernel: Option<u64>,
+    /// How much we attributed; `None` when nothing was traced.
+    pub attributed: Option<u64>,
+    /// Most that the residual may be off because the two could not be read at one instant; 0 when they were.
+    pub bound: Option<u64>,
+    /// How it came to be.
+    pub state: RowState,
+}
+
+impl Row {
+    /// The kernel's count minus ours; `None` when either is not known.
+    #[must_use]
+    pub fn residual(&self) -> Option<i64> {
+        let kernel = i64::try_from(self.kernel?).ok()?;
+        let attributed = i64::try_from(self.attributed?).ok()?;
+        Some(kernel - attributed)
+    }
+}

@@ -1,0 +1,142 @@
+//! What the running kernel is and has. Facts only: what follows from them is the plan's business.
+//! Nothing here asks for a version number.
+
+use std::{collections::BTreeMap, fs, io, path::Path};
+
+use super::{
+    btf::Btf,
+    layout::{self, Resolved},
+};
+
+/// What the kernel and our rights allow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// What its BTF tells; `Err` says in words why there is none.
+    pub types: Result<Types, String>,
+    /// Symbols that begin like a function we look for, by that function's name: the plain name and its
+    /// clones (`.isra.0`, `.part.0`, …). `None` when `/proc/kallsyms` cannot be read.
+    pub symbols: Option<BTreeMap<&'static str, Vec<String>>>,
+    /// Whether we may load tracing programs (`CAP_BPF` and `CAP_PERFMON`, or `CAP_SYS_ADMIN`).
+    pub may_trace: bool,
+    /// Whether we may enter the network namespaces of others (`CAP_SYS_ADMIN`).
+    pub may_enter_netns: bool,
+    /// Kernel lockdown: `none`, `integrity` or `confidentiality`; `None` where the kernel has none.
+    pub lockdown: Option<String>,
+}
+
+/// What BTF tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Types {
+    /// Number of arguments of each function that we look for and that exists.
+    pub functions: BTreeMap<&'static str, usize>,
+    /// The tracepoints that we look for and that exist.
+    pub tracepoints: Vec<&'static str>,
+    /// Offsets of fields.
+    pub resolved: Resolved,
+    /// Whether the kernel skips a tracing program that is already running on the CPU (5.12 and later).
+    pub skips_running_programs: bool,
+}
+
+/// Functions that some plan may probe.
+pub const FUNCTIONS: &[&str] = &[
+    "tcp_try_rmem_schedule",
+    "tcp_prune_queue",
+    "tcp_prune_ofo_queue",
+    "tcp_collapse_one",
+    "tcp_data_queue",
+    "tcp_send_rcvq",
+    "sk_forced_mem_schedule",
+    "__sk_mem_schedule",
+    "mem_cgroup_sk_charge",
+    "mem_cgroup_charge_skmem",
+];
+
+/// Tracepoints that some plan may probe.
+pub const TRACEPOINTS: &[&str] = &["sock_exceed_buf_limit", "tcp_destroy_sock", "cgroup_mkdir"];
+
+const CAP_SYS_ADMIN: u32 = 21;
+const CAP_PERFMON: u32 = 38;
+const CAP_BPF: u32 = 39;
+
+/// Asks the running kernel.
+#[must_use]
+pub fn gather(proc: &Path, btf: &Path) -> Facts {
+    let capabilities = fs::read_to_string(proc.join("self/status"))
+        .ok()
+        .and_then(|status| effective_capabilities(&status))
+        .unwrap_or(0);
+    let has = |capability: u32| capabilities & (1 << capability) != 0;
+    Facts {
+        types: read_types(btf),
+        symbols: fs::read(proc.join("kallsyms"))
+            .ok()
+            .map(|text| symbols(&String::from_utf8_lossy(&text))),
+        may_trace: has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON)),
+        may_enter_netns: has(CAP_SYS_ADMIN),
+        lockdown: fs::read_to_string("/sys/kernel/security/lockdown")
+            .ok()
+            .and_then(|text| lockdown(&text)),
+    }
+}
+
+fn read_types(path: &Path) -> Result<Types, String> {
+    let data = fs::read(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => format!(
+            "this kernel has no BTF ({} is missing): it was built without CONFIG_DEBUG_INFO_BTF",
+            path.display()
+        ),
+        _ => format!("cannot read {}: {error}", path.display()),
+    })?;
+    let btf = Btf::parse(data).map_err(|error| format!("{}: {error}", path.display()))?;
+    Ok(types(&btf))
+}
+
+/// What a BTF tells of what we look for.
+#[must_use]
+pub fn types(btf: &Btf) -> Types {
+    Types {
+        functions: FUNCTIONS
+            .iter()
+            .filter_map(|&name| Some((name, btf.function(name)?)))
+            .collect(),
+        tracepoints: TRACEPOINTS
+            .iter()
+            .copied()
+            .filter(|name| btf.tracepoint(name))
+            .collect(),
+        resolved: layout::resolve(btf),
+        skips_running_programs: btf.field("bpf_prog.active").is_some(),
+    }
+}
+
+/// The symbols of `/proc/kallsyms` that are one of [`FUNCTIONS`] or a clone of one.
+#[must_use]
+pub fn symbols(kallsyms: &str) -> BTreeMap<&'static str, Vec<String>> {
+    let mut found: BTreeMap<&'static str, Vec<String>> = BTreeMap::new();
+    for line in kallsyms.lines() {
+        let Some(symbol) = line.split_ascii_whitespace().nth(2) else {
+            continue;
+        };
+        let stem = symbol.split('.').next().unwrap_or(symbol);
+        if let Some(&name) = FUNCTIONS.iter().find(|&&name| name == stem) {
+            found.entry(name).or_default().push(symbol.to_owned());
+        }
+    }
+    found
+}
+
+/// The mode in brackets of `/sys/kernel/security/lockdown`.
+#[must_use]
+pub fn lockdown(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once('[')?;
+    Some(rest.split_once(']')?.0.to_owned())
+}
+
+/// The effective capabilities in `/proc/PID/status`.
+#[must_use]
+pub fn effective_capabilities(status: &str) -> Option<u64> {
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}

@@ -1,0 +1,64 @@
+//! Fills the [`Layout`] constant from BTF.
+
+use tracer_common::{
+    Layout,
+    layout::{ABSENT, Field},
+};
+
+use super::btf::Btf;
+
+/// What could be resolved, and what could not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The offsets.
+    pub layout: Layout,
+    /// Names of fields of [`Layout`] that this kernel does not have, or has in another size.
+    pub absent: Vec<&'static str>,
+}
+
+/// Fields without which nothing can be counted.
+pub const REQUIRED: &[&str] = &[
+    "sock_rmem_alloc",
+    "sock_rcvbuf",
+    "sock_net",
+    "sock_protocol",
+    "net_inum",
+    "tcp_rcv_nxt",
+    "skb_len",
+    "skb_cb",
+];
+
+/// Resolves every field of [`Layout`] in the running kernel's BTF.
+#[must_use]
+pub fn resolve(btf: &Btf) -> Resolved {
+    let mut layout = Layout::ABSENT;
+    let mut absent = Vec::new();
+    for field in Layout::FIELDS {
+        let offset = offset_of(btf, field);
+        (field.set)(&mut layout, offset);
+        if offset == ABSENT {
+            absent.push(field.name);
+        }
+    }
+    if let Some(bit) = btf
+        .field("sk_buff.pfmemalloc")
+        .filter(|at| at.bits == Some(1))
+    {
+        layout.skb_pfmemalloc = bit.bit_offset / 8;
+        layout.skb_pfmemalloc_mask = 1 << (bit.bit_offset % 8);
+        absent.retain(|&name| name != "skb_pfmemalloc");
+    }
+    layout.has_socket_cookie_helper =
+        u32::from(btf.function("bpf_get_socket_ptr_cookie").is_some());
+    Resolved { layout, absent }
+}
+
+/// The first path that leads to a whole number of bytes of the size that the programs read.
+fn offset_of(btf: &Btf, field: &Field) -> u32 {
+    field
+        .paths
+        .iter()
+        .filter_map(|path| btf.field(path))
+        .find(|at| at.bits.is_none() && at.bit_offset % 8 == 0 && at.size == field.size)
+        .map_or(ABSENT, |at| at.bit_offset / 8)
+}

@@ -1,0 +1,147 @@
+//! What the kernel says of our programs and maps: misses and price.
+
+use std::{
+    fs,
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
+};
+
+use aya::programs::ProgramFd;
+use aya_obj::generated::{bpf_cmd, bpf_prog_info};
+
+use super::Tracer;
+
+/// What the programs and maps cost while they are loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Price {
+    /// Programs attached.
+    pub programs: usize,
+    /// Instructions that the verifier walked, over all programs; `None` where the kernel does not say.
+    pub verified_instructions: Option<u64>,
+    /// Machine code, in bytes.
+    pub code_bytes: u64,
+    /// Maps, in bytes as the kernel accounts them; `None` where it does not say.
+    pub map_bytes: Option<u64>,
+}
+
+impl Tracer {
+    /// How often a program was skipped because it was running on that CPU already, by name of program;
+    /// `None` where the kernel does not tell (before 5.12, which skips none).
+    #[must_use]
+    pub fn recursion_misses(&self) -> Option<Vec<(String, u64)>> {
+        let mut misses = Vec::new();
+        for (name, program) in self.ebpf.programs() {
+            let Ok(fd) = program.fd() else { continue };
+            misses.push((name.to_owned(), recursion_misses(fd)?));
+        }
+        Some(misses)
+    }
+
+    /// Events that may be missing from a count: those that found both programs of a doubled hook running,
+    /// at most the smaller of their two misses. Programs that only label are left out.
+    #[must_use]
+    pub fn possible_misses(&self) -> Option<u64> {
+        let misses = self.recursion_misses()?;
+        let of = |program: &String| {
+            misses
+                .iter()
+                .find(|(name, _)| name == program)
+                .map_or(0, |(_, misses)| *misses)
+        };
+        let doubled = self
+            .plan
+            .probes
+            .iter()
+            .filter(|probe| probe.programs.len() > 1);
+        Some(
+            doubled
+                .filter_map(|probe| probe.programs.iter().map(of).min())
+                .sum(),
+        )
+    }
+
+    /// What the programs and maps cost.
+    #[must_use]
+    pub fn price(&self) -> Price {
+        let infos: Vec<_> = self
+            .ebpf
+            .programs()
+            .filter_map(|(_, program)| program.info().ok())
+            .collect();
+        Price {
+            programs: infos.len(),
+            verified_instructions: infos
+                .iter()
+                .map(|info| info.verified_instruction_count().map(u64::from))
+                .sum(),
+            code_bytes: infos.iter().map(|info| u64::from(info.size_jitted())).sum(),
+            map_bytes: map_bytes(),
+        }
+    }
+}
+
+/// Every map that this process holds open is one of ours.
+fn map_bytes() -> Option<u64> {
+    let mut sum = 0;
+    for entry in fs::read_dir("/proc/self/fdinfo").ok()? {
+        // A descriptor may close while we look.
+        let Ok(text) = fs::read_to_string(entry.ok()?.path()) else {
+            continue;
+        };
+        if text.lines().any(|line| line.starts_with("map_type:")) {
+            sum += memlock(&text)?;
+        }
+    }
+    Some(sum)
+}
+
+/// The line `memlock:` of `/proc/PID/fdinfo/FD` of a map (`bpf_map_show_fdinfo`, `kernel/bpf/syscall.c`).
+fn memlock(fdinfo: &str) -> Option<u64> {
+    fdinfo
+        .lines()
+        .find_map(|line| line.strip_prefix("memlock:"))?
+        .trim()
+        .parse()
+        .ok()
+}
+
+/// `BPF_OBJ_GET_INFO_BY_FD`. The kernel fills in as much of the struct as it knows, and says how much.
+fn recursion_misses(fd: &ProgramFd) -> Option<u64> {
+    #[repr(C)]
+    struct Attributes {
+        fd: u32,
+        info_len: u32,
+        info: u64,
+    }
+    let fd: BorrowedFd<'_> = fd.as_fd();
+    // SAFETY: all-zero bytes are a valid `bpf_prog_info`.
+    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
+    let mut attributes = Attributes {
+        fd: fd.as_raw_fd() as u32,
+        info_len: size_of::<bpf_prog_info>() as u32,
+        info: (&raw mut info) as u64,
+    };
+    // SAFETY: the attributes name a buffer of the length that they state; both outlive the call.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            bpf_cmd::BPF_OBJ_GET_INFO_BY_FD as libc::c_long,
+            &raw mut attributes,
+            size_of::<Attributes>(),
+        )
+    };
+    let known = std::mem::offset_of!(bpf_prog_info, recursion_misses) + size_of::<u64>();
+    (result == 0 && attributes.info_len as usize >= known).then_some(info.recursion_misses)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::memlock;
+
+    #[test]
+    fn memlock_is_read_from_fdinfo() {
+        let text = "pos:\t0\nmap_type:\t1\nmax_entries:\t8192\nmemlock:\t3145728\nfrozen:\t0\n";
+        assert_eq!(memlock(text), Some(3_145_728));
+        assert_eq!(memlock("pos:\t0\n"), None);
+        assert_eq!(memlock("memlock:\tmany\n"), None);
+    }
+}

@@ -1,0 +1,151 @@
+//! Loads the object, sets its constants, attaches what the plan says.
+
+use std::path::Path;
+
+use aya::{
+    Btf, Ebpf, EbpfLoader, Endianness,
+    programs::{BtfTracePoint, FEntry, FExit, Program, ProgramError},
+};
+use thiserror::Error;
+use tracer_common::{Layout, Settings};
+
+use super::Tracer;
+use crate::kernel::{
+    Plan,
+    plan::{Flavour, Probe},
+};
+
+/// The kernel object, built beside this binary.
+static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcpress-ebpf"));
+
+/// Entries and bytes of the maps that a user may size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    /// Owners that get a tally of their own.
+    pub owners: u32,
+    /// Sockets whose state is kept.
+    pub sockets: u32,
+    /// Bytes of the ring buffer for evidence: a power of two and a multiple of the page size.
+    pub ring_bytes: u32,
+}
+
+/// Why nothing can be traced.
+#[derive(Debug, Error)]
+pub enum LoadError {
+    /// The kernel's BTF cannot be used.
+    #[error("cannot use the kernel's BTF")]
+    Btf(#[from] aya::BtfError),
+    /// The object or its maps are refused.
+    #[error("the kernel refuses the maps of the kernel object")]
+    Object(#[from] aya::EbpfError),
+    /// A program without which nothing is counted is refused.
+    #[error("{0}")]
+    Impossible(String),
+}
+
+impl Tracer {
+    /// Loads and attaches what the plan says. A probe that the kernel refuses makes the plan weaker, not
+    /// impossible, unless nothing can be counted without it.
+    ///
+    /// # Errors
+    /// When nothing can be traced on this kernel.
+    pub fn load(
+        mut plan: Plan,
+        layout: &Layout,
+        settings: &Settings,
+        sizes: &Sizes,
+        btf: &Path,
+    ) -> Result<Self, LoadError> {
+        let btf = Btf::parse_file(btf, Endianness::default())?;
+        let mut ebpf = EbpfLoader::new()
+            .btf(Some(&btf))
+            .override_global("LAYOUT", layout, true)
+            .override_global("SETTINGS", settings, true)
+            .map_max_entries("TALLIES", sizes.owners)
+            .map_max_entries("SOCKETS", sizes.sockets)
+            .map_max_entries("EVENTS", sizes.ring_bytes)
+            .load(OBJECT)?;
+        for probe in plan.probes.clone() {
+            if let Err(error) = attach(&mut ebpf, &btf, &probe) {
+                plan = plan.refused(&probe.hook, probe.flavour, &in_one_line(&error));
+                if let Some(why) = plan.impossible {
+                    return Err(LoadError::Impossible(why));
+                }
+            }
+        }
+        Ok(Self { ebpf, plan })
+    }
+}
+
+/// Attaches every program of a probe; if one fails, the others of it are of no use and go again.
+fn attach(ebpf: &mut Ebpf, btf: &Btf, probe: &Probe) -> Result<(), ProgramError> {
+    for name in &probe.programs {
+        if let Err(error) = attach_one(ebpf, btf, probe, name) {
+            for name in &probe.programs {
+                // It may not have been loaded at all.
+                let _ = match ebpf.program_mut(name) {
+                    Some(Program::FEntry(program)) => program.unload(),
+                    Some(Program::FExit(program)) => program.unload(),
+                    Some(Program::BtfTracePoint(program)) => program.unload(),
+                    _ => Ok(()),
+                };
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+fn attach_one(ebpf: &mut Ebpf, btf: &Btf, probe: &Probe, name: &str) -> Result<(), ProgramError> {
+    let Some(program) = ebpf.program_mut(name) else {
+        return Err(ProgramError::NotLoaded);
+    };
+    match probe.flavour {
+        Flavour::Fentry => {
+            let program: &mut FEntry = program.try_into()?;
+            program.load(&probe.hook, btf)?;
+            program.attach()?;
+        }
+        Flavour::Fexit => {
+            let program: &mut FExit = program.try_into()?;
+            program.load(&probe.hook, btf)?;
+            program.attach()?;
+        }
+        Flavour::TpBtf => {
+            let program: &mut BtfTracePoint = program.try_into()?;
+            program.load(&probe.hook, btf)?;
+            program.attach()?;
+        }
+    }
+    Ok(())
+}
+
+/// The last words of the verifier say why; the rest of its log is for developers.
+fn in_one_line(error: &ProgramError) -> String {
+    if let ProgramError::LoadError {
+        io_error,
+        verifier_log,
+    } = error
+    {
+        let log = verifier_log.to_string();
+        if std::env::var_os("TCPRESS_VERIFIER_LOG").is_some() {
+            eprintln!("{log}");
+        }
+        let statistics = ["processed ", "verification time", "stack depth"];
+        let last = log.lines().rev().map(str::trim).find(|line| {
+            !line.is_empty() && !statistics.iter().any(|start| line.starts_with(start))
+        });
+        return match last {
+            Some(last) => format!("{io_error}: {last}"),
+            None => io_error.to_string(),
+        };
+    }
+    let mut words = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        words.push_str(": ");
+        words.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    words
+}
