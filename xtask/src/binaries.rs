@@ -2,8 +2,9 @@
 
 use std::{
     io::{BufRead as _, BufReader},
+    os::unix::process::CommandExt as _,
     path::PathBuf,
-    process::Stdio,
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, bail};
@@ -13,18 +14,28 @@ use crate::{cache::Cache, process, setup};
 
 /// Builds `tcpress` and `lab` and returns where cargo put them.
 pub(crate) fn build(cache: &Cache) -> Result<Vec<PathBuf>> {
+    programs(cache, &["tracer", "tests"])
+}
+
+/// Builds tcpress and becomes it.
+pub(crate) fn exec(args: &[String]) -> Result<i32> {
+    let programs = programs(&Cache::open()?, &["tracer"])?;
+    let tcpress = programs
+        .iter()
+        .find(|path| path.ends_with("tcpress"))
+        .context("cargo built no tcpress")?;
+    let error = Command::new(tcpress).args(args).exec();
+    Err(error).with_context(|| format!("cannot start {}", tcpress.display()))
+}
+
+fn programs(cache: &Cache, packages: &[&str]) -> Result<Vec<PathBuf>> {
     setup::build_tools(cache)?;
-    let mut cargo = process::cargo()
-        .args([
-            "build",
-            "--release",
-            "--quiet",
-            "--package",
-            "tracer",
-            "--package",
-            "tests",
-            "--bins",
-        ])
+    let mut command = process::cargo();
+    command.args(["build", "--release", "--quiet", "--bins"]);
+    for package in packages {
+        command.args(["--package", package]);
+    }
+    let mut cargo = command
         .arg("--message-format=json-render-diagnostics")
         .current_dir(process::workspace()?)
         .stdin(Stdio::null())

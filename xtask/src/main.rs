@@ -13,8 +13,12 @@ mod link;
 mod modules;
 mod process;
 mod qemu;
+mod rust_src;
 mod setup;
 mod sources;
+mod tally;
+mod test;
+mod tools;
 mod vm;
 
 use std::process::ExitCode;
@@ -32,6 +36,33 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    /// Find what this machine lacks and get it; the other verbs do what they need by themselves
+    Setup {
+        /// Only say what lacks; exit status 1 if anything does
+        #[arg(long)]
+        check: bool,
+        /// Kernels to get: short names such as 6.1,6.12, or all
+        #[arg(long, value_name = "LIST", default_value = "6.1,6.12")]
+        kernel: String,
+    },
+    /// Build tcpress and run it on this host
+    Run {
+        /// Arguments of tcpress
+        #[arg(last = true, value_name = "ARGS")]
+        args: Vec<String>,
+    },
+    /// Show an incident: a leak fills the TCP memory of a node, others suffer, tcpress says why
+    Demo {
+        /// Kernel to show it on
+        #[arg(long, value_name = "LIST", default_value = "6.12")]
+        kernel: String,
+    },
+    /// Lint, unit tests, and scenarios on real kernels
+    Test {
+        /// Kernels for the scenarios
+        #[arg(long, value_name = "LIST", default_value = "6.1,6.12")]
+        kernel: String,
+    },
     /// Run a command as root on real kernels in QEMU, with tcpress and lab in /bin
     #[command(
         after_help = "Exit status: the command's own; 124 on the time limit, 125 if the \
@@ -68,6 +99,13 @@ fn run(verb: Verb) -> Result<i32> {
             settings,
             command,
         } => vm::run(&kernel, &settings, &command),
+        Verb::Setup { check, kernel } => setup::run(&kernel, check),
+        Verb::Run { args } => binaries::exec(&args),
+        Verb::Demo { kernel } => {
+            let command = ["lab", "demo"].map(str::to_owned);
+            vm::run(&kernel, &vm::Settings::default(), &command)
+        }
+        Verb::Test { kernel } => test::run(&kernel),
         Verb::Clean => cache::Cache::open()?.clean().map(|()| 0),
     }
 }

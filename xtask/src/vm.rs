@@ -20,6 +20,11 @@ use crate::{
     setup,
 };
 
+const MEMORY: &str = "1G";
+const CPUS: u32 = 2;
+/// Lines of a log that are shown when a machine failed.
+const TAIL: usize = 40;
+const TIMEOUT: u64 = 300;
 /// Exit status when the command ran into the time limit.
 const TIMED_OUT: i32 = 124;
 /// Exit status when the machine failed, not the command.
@@ -45,13 +50,13 @@ pub(crate) struct Settings {
     #[arg(long, value_name = "DIR")]
     pub(crate) share: Option<PathBuf>,
     /// Memory, as QEMU reads it
-    #[arg(long, value_name = "SIZE", default_value = "1G")]
+    #[arg(long, value_name = "SIZE", default_value = MEMORY)]
     pub(crate) memory: String,
     /// Processors
-    #[arg(long, value_name = "N", default_value_t = 2)]
+    #[arg(long, value_name = "N", default_value_t = CPUS)]
     pub(crate) cpus: u32,
     /// Seconds that the command may take; then it is ended with status 124
-    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT)]
     pub(crate) timeout: u64,
     /// More words for the kernel's command line
     #[arg(
@@ -67,6 +72,21 @@ pub(crate) struct Settings {
     /// Count instructions as time: slow, one processor, and the same cost on every run
     #[arg(long)]
     pub(crate) icount: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            modules: None,
+            share: None,
+            memory: MEMORY.to_owned(),
+            cpus: CPUS,
+            timeout: TIMEOUT,
+            append: String::new(),
+            cgroup: Cgroup::V2,
+            icount: false,
+        }
+    }
 }
 
 /// Everything that machines are made of, found or fetched.
@@ -204,9 +224,15 @@ fn tail(folder: &Folder, name: &str) {
         .lines()
         .filter(|line| !line.contains("TCG doesn't support requested feature"))
         .collect();
+    // A panic says first what happened and then where; the first is what matters.
+    let panic = lines
+        .iter()
+        .position(|line| line.contains("Kernel panic") || line.contains("BUG:"));
+    let start = lines.len().saturating_sub(TAIL);
+    let lines = &lines[panic.map_or(start, |panic| panic.min(start))..];
     if !lines.is_empty() {
         eprintln!("-- the end of {name}");
-        for line in &lines[lines.len().saturating_sub(40)..] {
+        for line in lines {
             eprintln!("{line}");
         }
     }

@@ -1,0 +1,177 @@
+//! The verb `test`: everything that must hold, in one run. Each lint is one check; tests and
+//! scenarios count as they report themselves. A failure never stops the rest.
+
+use std::{
+    io::{self, BufRead as _, BufReader, Write},
+    process::{Command, Stdio},
+    sync::{Arc, Mutex, PoisonError},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    cache::Cache,
+    process, setup,
+    tally::Tally,
+    tools::CARGO_DENY,
+    vm::{Parts, Settings},
+};
+
+const PREPARATION: &str = "tools and build";
+const STATIC: &str = "lint, docs and unit";
+const MACHINES: &str = "virtual machines";
+/// Seconds for all scenarios on one kernel.
+const SCENARIOS_LIMIT: u64 = 600;
+
+/// Runs all checks, the scenarios on each kernel of the list.
+pub(crate) fn run(list: &str) -> Result<i32> {
+    let mut tally = Tally::default();
+    let cache = Cache::open()?;
+
+    let start = Instant::now();
+    if let Err(error) = setup::lint_tools(&cache) {
+        tally.fail(format!("cargo-deny: {error:#}"));
+    }
+    let parts = Parts::prepare(list, None);
+    tally.took(PREPARATION, start.elapsed());
+
+    let start = Instant::now();
+    for (name, command) in lints(&cache) {
+        lint(&mut tally, name, command);
+    }
+    tally.skip(
+        "advisories: their database is not part of this repository; `cargo deny check advisories` \
+         reads it over the network"
+            .to_owned(),
+    );
+    unit(&mut tally)?;
+    tally.took(STATIC, start.elapsed());
+
+    let start = Instant::now();
+    match parts {
+        Ok(parts) => scenarios(&mut tally, &parts)?,
+        Err(error) => tally.fail(format!("virtual machines: {error:#}")),
+    }
+    tally.took(MACHINES, start.elapsed());
+
+    println!("\n{}\n{}", cache.summary(), tally.report());
+    Ok(i32::from(!tally.good()))
+}
+
+fn lints(cache: &Cache) -> Vec<(&'static str, Command)> {
+    let cargo = |words: &[&str]| {
+        let mut command = process::cargo();
+        command.args(words);
+        command
+    };
+    let mut docs = cargo(&["doc", "--quiet", "--no-deps"]);
+    docs.env("RUSTDOCFLAGS", "-Dwarnings");
+    // The kernel programs, checked for their own target as tracer/build.rs builds them.
+    let mut kernel_side = cargo(&[
+        "clippy",
+        "--quiet",
+        "--package",
+        "tracer-ebpf",
+        "--target",
+        "bpfel-unknown-none",
+        "-Zbuild-std=core",
+        "--",
+        "-Dwarnings",
+    ]);
+    kernel_side
+        .env("RUSTC_BOOTSTRAP", "1")
+        .env("RUSTFLAGS", "--cfg=bpf_target_arch=\"x86_64\"");
+    let mut deny = Command::new(CARGO_DENY.path(cache));
+    deny.args(["check", "licenses", "bans", "sources"]);
+    vec![
+        ("format", cargo(&["fmt", "--all", "--check"])),
+        (
+            "clippy",
+            cargo(&["clippy", "--quiet", "--all-targets", "--", "-Dwarnings"]),
+        ),
+        ("clippy of the kernel programs", kernel_side),
+        ("docs", docs),
+        ("licences and sources", deny),
+    ]
+}
+
+fn lint(tally: &mut Tally, name: &str, mut command: Command) {
+    eprintln!("== {name}");
+    let start = Instant::now();
+    let result = process::workspace().and_then(|root| process::run(command.current_dir(root)));
+    match result {
+        Ok(()) => tally.pass(),
+        Err(error) => tally.fail(format!("{name}: {error:#}")),
+    }
+    eprintln!("   {} s", start.elapsed().as_secs());
+}
+
+fn unit(tally: &mut Tally) -> Result<()> {
+    eprintln!("== cargo test");
+    let mut cargo = process::cargo()
+        .args(["test", "--no-fail-fast"])
+        .current_dir(process::workspace()?)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .spawn()
+        .context("cannot start cargo")?;
+    let mut output = String::new();
+    if let Some(lines) = cargo.stdout.take() {
+        for line in BufReader::new(lines).split(b'\n') {
+            let line = String::from_utf8_lossy(&line?).into_owned();
+            println!("{line}");
+            output.push_str(&line);
+            output.push('\n');
+        }
+    }
+    let status = cargo.wait().context("cargo was lost")?;
+    tally.cargo_test(&output, status.success());
+    Ok(())
+}
+
+fn scenarios(tally: &mut Tally, parts: &Parts) -> Result<()> {
+    let settings = Settings {
+        timeout: SCENARIOS_LIMIT,
+        ..Settings::default()
+    };
+    let command = ["lab", "scenarios"].map(str::to_owned);
+    for kernel in &parts.kernels {
+        eprintln!("== scenarios on kernel {}", kernel.name);
+        let copy = Copy::default();
+        let status = parts.run(kernel, &settings, &command, Box::new(copy.clone()));
+        match status {
+            Ok(status) => tally.scenarios(&kernel.name, &copy.text(), status),
+            Err(error) => tally.fail(format!("{}: {error:#}", kernel.name)),
+        }
+    }
+    Ok(())
+}
+
+/// Passes bytes on to stdout and keeps them.
+#[derive(Debug, Clone, Default)]
+struct Copy(Arc<Mutex<Vec<u8>>>);
+
+impl Copy {
+    fn text(&self) -> String {
+        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+}
+
+impl Write for Copy {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend_from_slice(bytes);
+        // The count matters more than the view: a closed stdout does not end the copy.
+        let _ = io::stdout().write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = io::stdout().flush();
+        Ok(())
+    }
+}
