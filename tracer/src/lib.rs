@@ -18,3 +18,4 @@ pub mod kernel;
 pub mod output;
 pub mod probe;
 pub mod report;
+pub mod session;

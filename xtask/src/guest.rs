@@ -17,14 +17,27 @@ use crate::{
 
 /// One suite for all, so that programs and libraries fit each other.
 const SUITE: &str = "trixie";
-const TOOLS: [&str; 3] = ["ip", "tc", "ss"];
+/// Not busybox-static: its shell prefers its own `ip` to the real one.
+const PACKAGES: [&str; 2] = ["iproute2", "busybox"];
+const TOOLS: [&str; 4] = ["ip", "tc", "ss", "busybox"];
 const LIBRARIES: &str = "usr/lib/x86_64-linux-gnu";
 const LOADER: &str = "ld-linux-x86-64.so.2";
 
 /// The folder that becomes the root of a guest, if it is in the cache.
 pub(crate) fn cached(cache: &Cache) -> Option<PathBuf> {
-    let root = cache.path("guest").join(SUITE);
+    let root = place(cache);
     root.join("bin/busybox").is_file().then_some(root)
+}
+
+/// The words that start busybox on this host, which may lack the libraries it needs.
+pub(crate) fn busybox(root: &Path) -> Vec<String> {
+    let path = |name: PathBuf| name.to_string_lossy().into_owned();
+    vec![
+        path(root.join("lib64").join(LOADER)),
+        "--library-path".to_owned(),
+        path(root.join(LIBRARIES)),
+        path(root.join("bin/busybox")),
+    ]
 }
 
 /// The same, made where it lacks.
@@ -37,18 +50,23 @@ pub(crate) fn resolve(cache: &Cache) -> Result<PathBuf> {
         return Ok(root);
     }
     let apt = Apt::open(cache)?;
-    let root = cache.path("guest").join(SUITE);
+    let root = place(cache);
     cache.install(&root, |work| {
         let unpacked = work.join("unpacked");
-        let packages = ["iproute2", "busybox-static"].map(str::to_owned);
-        apt.unpack_closure(SUITE, &packages, &unpacked)?;
-        place(&unpacked, work).context("Debian's packages are not as expected")?;
+        apt.unpack_closure(SUITE, &PACKAGES.map(str::to_owned), &unpacked)?;
+        fill(&unpacked, work).context("Debian's packages are not as expected")?;
         cache::remove(&unpacked)
     })?;
     Ok(root)
 }
 
-fn place(unpacked: &Path, root: &Path) -> Result<()> {
+/// Named by what is in it, so that a change of the recipe makes another one.
+fn place(cache: &Cache) -> PathBuf {
+    let name = format!("{SUITE}-{}", PACKAGES.join("-"));
+    cache.path("guest").join(name)
+}
+
+fn fill(unpacked: &Path, root: &Path) -> Result<()> {
     for folder in ["bin", "lib64", LIBRARIES] {
         fs::create_dir_all(root.join(folder))?;
     }
@@ -64,7 +82,7 @@ fn place(unpacked: &Path, root: &Path) -> Result<()> {
             .iter()
             .map(|folder| unpacked.join(folder).join(tool))
             .find(|path| path.is_file())
-            .with_context(|| format!("the package iproute2 holds no {tool}"))?;
+            .with_context(|| format!("no package holds {tool}"))?;
         copy(&program, root.join("bin").join(tool))?;
         for name in needed(&libraries, &program)? {
             copy(&libraries.join(&name), root.join(LIBRARIES).join(&name))?;
@@ -75,13 +93,8 @@ fn place(unpacked: &Path, root: &Path) -> Result<()> {
     if tables.is_dir() {
         fs::rename(tables, root.join("usr/lib/tc"))?;
     }
-    let busybox = ["usr/bin/busybox", "bin/busybox"]
-        .iter()
-        .map(|path| unpacked.join(path))
-        .find(|path| path.is_file())
-        .context("the package busybox-static holds no busybox")?;
-    copy(&busybox, root.join("bin/busybox"))?;
-    for applet in output(Command::new(&busybox).arg("--list"))?.lines() {
+    let words = busybox(root);
+    for applet in output(Command::new(&words[0]).args(&words[1..]).arg("--list"))?.lines() {
         let link = root.join("bin").join(applet);
         if !link.exists() {
             std::os::unix::fs::symlink("busybox", link)?;

@@ -64,16 +64,35 @@ esac
 
 hostname tcpress-vm
 ln -s . "/lib/modules/$(uname -r)"
-while read -r module; do insmod "/lib/modules/$module.ko"; done </etc/vm/modules
+while read -r module; do
+    options=
+    # Of itself it would make a device dummy0, in the way of whoever wants one of that name.
+    [ "$module" = dummy ] && options=numdummies=0
+    insmod "/lib/modules/$module.ko" $options
+done </etc/vm/modules
 ip link set lo up || fail "cannot bring up the loopback device"
 
-echo ready >&9
 cd /root || fail "no home"
-sh /etc/vm/command >&7 2>&8 7>&- 8>&- 9>&-
+
+# Pipes, so that a program does not take its output for a terminal.
+mkfifo /run/vm.out /run/vm.err
+cat /run/vm.out >&7 &
+out=$!
+cat /run/vm.err >&8 &
+err=$!
+echo ready >&9
+sh /etc/vm/command >/run/vm.out 2>/run/vm.err 7>&- 8>&- 9>&-
 status=$?
 
-# What the command left running must not write any more once its output is drained.
-kill -9 -1
+# What the command left running must end, or its output would never do so.
+for process in /proc/[0-9]*; do
+    case ${process#/proc/} in
+    1 | "$out" | "$err") ;;
+    *) kill -9 "${process#/proc/}" ;;
+    esac
+done 2>/dev/null
+wait "$out" "$err"
+# Changing a terminal's mode waits until all that was written has left.
 for port in ttyS1 ttyS2; do stty -F /dev/$port raw; done
 
 size=0
@@ -83,6 +102,5 @@ if [ -n "$(ls -A /share/out)" ]; then
 fi
 echo "end $status $size" >&9
 [ "$size" = 0 ] || cat /out.tar.gz >&9
-# Changing a terminal's mode waits until all that was written has left.
 stty -F /dev/ttyS3 raw
 poweroff -f

@@ -13,6 +13,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     cpio::Archive,
+    guest,
     modules::{self, Module},
 };
 
@@ -94,9 +95,8 @@ pub(crate) fn write(path: &Path, content: &Content<'_>) -> Result<()> {
 fn add_modules<W: Write>(archive: &mut Archive<W>, content: &Content<'_>) -> Result<()> {
     let mut at_boot = String::new();
     if let Some(folder) = content.modules {
-        let busybox = content.guest.join("bin/busybox");
-        let xz = [busybox.to_string_lossy(), "xz".into(), "-dc".into()];
-        let xz = xz.each_ref().map(|word| &**word);
+        let mut xz = guest::busybox(content.guest);
+        xz.extend(["xz", "-dc"].map(str::to_owned));
         // In the order of loading, those to be loaded at boot come first.
         let boot = modules::read(folder, modules::AT_BOOT, &xz)?;
         at_boot.extend(boot.iter().map(|module| format!("{}\n", module.name)));

@@ -68,7 +68,7 @@ pub(crate) struct Module {
 /// Reads the modules `wanted` below `folder` with everything they need, each after its needs. One
 /// that has no file is built in or absent, and is left out. `xz` is a program that unpacks `.xz`
 /// from stdin to stdout.
-pub(crate) fn read(folder: &Path, wanted: &[&str], xz: &[&str]) -> Result<Vec<Module>> {
+pub(crate) fn read(folder: &Path, wanted: &[&str], xz: &[String]) -> Result<Vec<Module>> {
     let mut files = BTreeMap::new();
     index(folder, &mut files)?;
     let mut seen = BTreeSet::new();
@@ -115,14 +115,15 @@ fn index(folder: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
     Ok(())
 }
 
-fn load(name: &str, path: &Path, xz: &[&str]) -> Result<Module> {
-    let unpack: &[&str] = match path.extension().and_then(|end| end.to_str()) {
-        Some("xz") => xz,
-        Some("zst") => &["zstd", "-dc"],
-        Some("gz") => &["gzip", "-dc"],
-        _ => &[],
+fn load(name: &str, path: &Path, xz: &[String]) -> Result<Module> {
+    let other = |program: &str| vec![program.to_owned(), "-dc".to_owned()];
+    let unpack = match path.extension().and_then(|end| end.to_str()) {
+        Some("xz") => xz.to_vec(),
+        Some("zst") => other("zstd"),
+        Some("gz") => other("gzip"),
+        _ => Vec::new(),
     };
-    let content = match unpack {
+    let content = match unpack.as_slice() {
         [] => fs::read(path).with_context(|| format!("cannot read {}", path.display()))?,
         [program, args @ ..] => {
             let output = Command::new(program)

@@ -1,11 +1,15 @@
 //! From readings to sums.
 
+pub mod group;
+pub mod harm;
+pub mod holding;
+
 use std::collections::BTreeMap;
 
-use tracer_common::{
-    TallyKey, TallyValue,
-    tally::{OVERFLOW_ID, queue},
-};
+pub use group::Group;
+pub use harm::Harm;
+pub use holding::Holding;
+use tracer_common::{TallyKey, TallyValue, tally::queue};
 
 use crate::indicators::Counter;
 
@@ -75,12 +79,6 @@ pub fn attributed(value: &TallyValue, counter: Counter) -> u64 {
         Counter::TCPRcvQDrop => value.verdicts_of(queue::RCV) + value.verdicts_of(queue::SEND_RCVQ),
         Counter::TCPOFODrop => value.verdicts_of(queue::OFO),
     }
-}
-
-/// Whether the owner of these counts is lost.
-#[must_use]
-pub const fn is_overflow(key: &TallyKey) -> bool {
-    key.cgroup_id == OVERFLOW_ID
 }
 
 #[cfg(test)]

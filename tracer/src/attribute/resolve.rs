@@ -44,6 +44,8 @@ pub struct Attributor {
     pub pods: PodLogs,
     /// Holders of sockets.
     pub processes: ProcessTable,
+    /// In words: what is wrong with the places that the tables were read from.
+    pub notes: Vec<String>,
 }
 
 impl Attributor {
@@ -116,7 +118,8 @@ impl Attributor {
     /// In words: what is missing in the tables.
     #[must_use]
     pub fn gaps(&self) -> Vec<String> {
-        let mut gaps = self.cgroups.gaps();
+        let mut gaps = self.notes.clone();
+        gaps.extend(self.cgroups.gaps());
         gaps.extend(self.pods.gaps.iter().chain(&self.processes.gaps).cloned());
         gaps
     }

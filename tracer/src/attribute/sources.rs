@@ -1,6 +1,11 @@
 //! Reads the tables of attribution from this machine.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{cgroups, pod_logs::PodLogs, resolve::Attributor};
 use crate::holders::Socket;
@@ -43,9 +48,11 @@ impl Sources {
 
     /// Reads them again; what is gone keeps its names.
     pub fn refresh(&self, attributor: &mut Attributor) {
+        attributor.notes.clear();
         attributor.pods.merge(PodLogs::read(&self.pod_logs));
         match cgroups::find_root(&self.cgroup_root, &self.proc) {
             Some(root) => {
+                attributor.notes.extend(subtree(&root));
                 attributor.cgroups.walk(&root);
                 attributor.memory_unified = cgroups::has_memory(&root);
             }
@@ -62,6 +69,17 @@ impl Sources {
             .processes
             .find(&self.proc, &wanted, DESCRIPTORS_BUDGET);
     }
+}
+
+/// A gap where a folder is not the root of its hierarchy, as in a container with a cgroup namespace.
+fn subtree(root: &Path) -> Option<String> {
+    let id = fs::metadata(root).ok()?.ino();
+    (id != ROOT_ID).then(|| {
+        format!(
+            "{} shows a part of the cgroups only: owners outside it may be unknown",
+            root.display()
+        )
+    })
 }
 
 #[cfg(test)]
@@ -82,9 +100,21 @@ mod tests {
         assert_eq!(attributor.gaps(), Vec::<String>::new());
         assert_eq!(attributor.cgroups.path(1), Some("/"));
         assert!(!attributor.memory_unified);
-        std::fs::remove_dir_all(machine.path().join("logs")).unwrap();
+        fs::remove_dir_all(machine.path().join("logs")).unwrap();
         sources.refresh(&mut attributor);
         assert_eq!(attributor.gaps().len(), 1);
         assert_eq!(attributor.pods.get("1111").unwrap().name, "redis-0");
+    }
+
+    #[test]
+    fn a_part_of_the_tree_is_a_gap() {
+        let part = Fixture::new();
+        assert!(
+            subtree(part.path())
+                .unwrap()
+                .contains("a part of the cgroups only")
+        );
+        // Inode 1 is the root of every procfs as well.
+        assert_eq!(subtree(Path::new("/proc")), None);
     }
 }

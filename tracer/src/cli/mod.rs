@@ -2,6 +2,8 @@
 //! stderr is words. Exit status: 0 done, 1 error, 2 wrong usage.
 
 mod doctor;
+mod report;
+mod trace;
 
 use std::{
     io::{self, Write as _},
@@ -9,9 +11,12 @@ use std::{
     process::ExitCode,
 };
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::time::Duration;
 
-use crate::{kernel, probe::Sizes};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::{attribute::Sources, kernel, probe::Sizes};
 
 /// Who fills the TCP memory of this node, who suffers, and which limit refused.
 #[derive(Debug, Parser)]
@@ -25,6 +30,8 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Report(report::Args),
+    Trace(trace::Args),
     Doctor(doctor::Args),
 }
 
@@ -61,6 +68,14 @@ struct Paths {
 }
 
 impl Paths {
+    fn sources(&self) -> Sources {
+        Sources {
+            proc: self.proc.clone(),
+            cgroup_root: self.cgroup_root.clone(),
+            pod_logs: self.pod_logs.clone(),
+        }
+    }
+
     fn facts(&self) -> kernel::Facts {
         kernel::facts::gather(&self.proc, &self.btf)
     }
@@ -118,6 +133,8 @@ enum Format {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
+        Command::Report(args) => on_one_thread(report::run(&cli.paths, &args)),
+        Command::Trace(args) => on_one_thread(trace::run(&cli.paths, &args)),
         Command::Doctor(args) => doctor::run(&cli.paths, &args),
     };
     match done {
@@ -130,6 +147,40 @@ pub fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn on_one_thread(work: impl Future<Output = anyhow::Result<ExitCode>>) -> anyhow::Result<ExitCode> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?
+        .block_on(work)
+}
+
+/// Until the user or the system asks us to end.
+async fn stop() {
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+}
+
+/// Words for people. stderr may be gone; that is no reason to end.
+fn say(words: &str) {
+    let _ = writeln!(io::stderr(), "{words}");
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let wanted = "a time such as 500ms, 10s or 2m";
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let span: jiff::SignedDuration = text
+        .parse()
+        .map_err(|_| format!("{text} is not {wanted}"))?;
+    Duration::try_from(span).map_err(|_| format!("{text} is not {wanted}"))
 }
 
 fn is_broken_pipe(error: &anyhow::Error) -> bool {

@@ -20,7 +20,7 @@ use std::{
 use super::{
     netlink::{self, DumpError},
     proc_tcp,
-    socket::{Scan, Socket},
+    socket::{Scan, Socket, TcpState},
 };
 use crate::indicators::netns::{self, Netns, Place};
 
@@ -63,6 +63,22 @@ pub fn scan_namespaces(proc: &Path, namespaces: &[Netns]) -> Scan {
         .map(|(gap, count)| format!("{gap} ({count} of {total} network namespaces)"));
     scan.gaps.extend(told);
     scan
+}
+
+/// How many TCP sockets the node has beyond those listed, given how many are allocated
+/// ([`crate::indicators::TcpMemory::alloc`]). They are in no table: made and not used yet, or reset by their peer
+/// while data was unread, which keep their memory until their descriptor is closed. The two numbers are not of one
+/// instant, so a few more or less mean nothing.
+#[must_use]
+pub fn unlisted(scan: &Scan, allocated: u64) -> u64 {
+    // TIME-WAIT and request sockets are not full sockets, and not among the allocated ones.
+    let full = |socket: &&Socket| match socket.state {
+        TcpState::TimeWait => false,
+        TcpState::SynRecv => socket.memory.is_some(),
+        _ => true,
+    };
+    let listed = scan.sockets.iter().filter(full).count();
+    allocated.saturating_sub(u64::try_from(listed).unwrap_or(u64::MAX))
 }
 
 /// Gaps here do not name the namespace, so that equal ones can be told once with their number.

@@ -1,7 +1,10 @@
 //! Merging and falling back; the real kernel is asked in `tests/sources.rs`.
 
 use super::*;
-use crate::{fixture::Fixture, holders::TcpState};
+use crate::{
+    fixture::Fixture,
+    holders::{TcpState, socket::SocketMemory},
+};
 
 fn socket(cookie: u64, state: TcpState) -> Socket {
     Socket {
@@ -70,4 +73,25 @@ fn no_procfs_is_a_gap() {
     let scan = scan(Path::new("/nonexistent"));
     assert_eq!(scan.sockets, []);
     assert_eq!(scan.gaps.len(), 1);
+}
+
+#[test]
+fn sockets_in_no_table() {
+    let sockets = vec![
+        socket(1, TcpState::Established),
+        socket(2, TcpState::TimeWait),
+        socket(3, TcpState::SynRecv),
+        socket(4, TcpState::Listen),
+        Socket {
+            memory: Some(SocketMemory::default()),
+            ..socket(5, TcpState::SynRecv)
+        },
+    ];
+    let scan = Scan {
+        sockets,
+        gaps: Vec::new(),
+    };
+    assert_eq!(unlisted(&scan, 403), 400);
+    assert_eq!(unlisted(&scan, 3), 0);
+    assert_eq!(unlisted(&scan, 2), 0);
 }

@@ -7,6 +7,7 @@ pub mod netns;
 pub mod netstat;
 pub mod readings;
 pub mod reconcile;
+pub mod rows;
 pub mod sockstat;
 
 pub use memory::TcpMemory;

@@ -1,1 +1,8 @@
-//! Renderings of the report model.
+//! Renderings of the report model, each from the model alone.
+
+mod columns;
+pub mod events;
+pub mod json;
+pub mod size;
+pub mod table;
+pub mod text;

@@ -1,1 +1,79 @@
-//! The public model: the only thing that is serialised.
+//! The public model: the only thing that is serialised. Within `tcpress.report/v1` it only grows: a
+//! reader of an older document finds absent fields empty. It owns no rule ([`crate::diagnose`] does) and
+//! no shape on screen ([`crate::output`] does).
+
+pub mod build;
+pub mod evidence;
+pub mod holder;
+pub mod inputs;
+pub mod losses;
+pub mod memory;
+pub mod node;
+pub mod owner;
+pub mod plan;
+pub mod reconciliation;
+mod state;
+pub mod verdict;
+pub mod victim;
+
+#[cfg(test)]
+mod tests;
+
+use serde::{Deserialize, Serialize};
+
+pub use build::build;
+pub use evidence::Evidence;
+pub use holder::{Culprit, Holder, StateSum};
+pub use inputs::Inputs;
+pub use losses::Losses;
+pub use memory::{TcpMemBytes, TcpMemory};
+pub use node::{Node, Window};
+pub use owner::Owner;
+pub use plan::Plan;
+pub use reconciliation::Reconciliation;
+pub use state::{number_to_state, state_name};
+pub use verdict::{Advice, Basis, Detail, Limit, Verdict};
+pub use victim::{Refusals, RefusalsByLimit, Victim, VictimSocket};
+
+/// Name and version of the document.
+pub const SCHEMA: &str = "tcpress.report/v1";
+
+/// One report: who fills the TCP memory of a node, who suffers, and which limit refused. Ids are decimal
+/// strings, counts are numbers, sizes are bytes; what could not be read is null, never 0.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// Always `tcpress.report/v1`.
+    pub schema: String,
+    /// Version of tcpress that wrote it.
+    pub tcpress: String,
+    /// The time that counts cover.
+    pub window: Window,
+    /// Where it was measured.
+    pub node: Node,
+    /// What this kernel let us see.
+    #[serde(default)]
+    pub plan: Plan,
+    /// The finding.
+    pub verdict: Verdict,
+    /// TCP memory of the node.
+    #[serde(default)]
+    pub tcp_memory: TcpMemory,
+    /// Who suffered, worst first.
+    #[serde(default)]
+    pub victims: Vec<Victim>,
+    /// Who explains the limit that refused, by held bytes; empty when nobody is accused.
+    #[serde(default)]
+    pub culprits: Vec<Culprit>,
+    /// Who holds TCP memory, by held bytes: a fact, not an accusation.
+    #[serde(default)]
+    pub holders: Vec<Holder>,
+    /// Our counts against the kernel's: one row per network namespace and counter.
+    #[serde(default)]
+    pub reconciliation: Vec<Reconciliation>,
+    /// What was lost, and what could not be seen.
+    #[serde(default)]
+    pub losses: Losses,
+    /// Sampled failures with the numbers of their instant; a sample, never a count.
+    #[serde(default)]
+    pub evidence: Vec<Evidence>,
+}

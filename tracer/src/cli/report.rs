@@ -1,0 +1,189 @@
+//! `tcpress report`: runs, ends by itself or when told to, prints one report.
+
+use std::{
+    fs::File,
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+
+use super::{Bounds, Format, Paths, stop};
+use crate::{
+    attribute::{Attributor, Sources},
+    kernel::{Plan, plan},
+    output::{json, table},
+    report::{Node, Report},
+    session::{Observation, Survey, Watch, node, survey},
+};
+
+/// Watches for a while and prints one report: which limit refused, who suffers, who holds the memory,
+/// and whether the counts equal the kernel's.
+///
+/// A first answer from the kernel's counters alone stands on stderr within seconds. Ctrl-C ends the
+/// window early; the report is printed all the same.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How long to watch, such as 500ms, 10s or 2m, counted from when tracing has begun; 0 is a snapshot
+    /// of who holds the memory now.
+    #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = super::duration)]
+    duration: Duration,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t = Format::Table)]
+    output: Format,
+    /// Write the report to a file instead of stdout.
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+    /// Trace nothing: answer from the kernel's counters, sock_diag and /proc.
+    #[arg(long)]
+    no_bpf: bool,
+    #[command(flatten)]
+    bounds: Bounds,
+}
+
+pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
+    // Before anything else: who cannot write the answer need not wait for it.
+    let mut out = open(args.out.as_deref())?;
+    let sources = paths.sources();
+    let attributor = sources.read();
+    let start = survey(&sources.proc);
+    let node = node(&sources.proc, start.memory.page_size);
+    let observation = if args.duration.is_zero() {
+        let plan = Plan::impossible("a snapshot traces nothing".to_owned());
+        Observation::untraced(
+            plan,
+            &sources,
+            attributor,
+            start.clone(),
+            start,
+            Duration::ZERO,
+        )
+    } else {
+        provisional(&sources, &attributor, &start, &node);
+        observe(paths, args, sources, attributor, start).await?
+    };
+    print(&mut out, &observation.report(&node), args.output).with_context(|| match &args.out {
+        Some(file) => format!("cannot write {}", file.display()),
+        None => "cannot write to stdout".to_owned(),
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The first answer, before any program is loaded.
+fn provisional(sources: &Sources, attributor: &Attributor, start: &Survey, node: &Node) {
+    let plan = Plan::impossible("not traced yet".to_owned());
+    let snapshot = Observation::untraced(
+        plan,
+        sources,
+        attributor.clone(),
+        start.clone(),
+        start.clone(),
+        Duration::ZERO,
+    );
+    super::say(&format!(
+        "provisional: {}",
+        table::one_line(&snapshot.report(node))
+    ));
+}
+
+async fn observe(
+    paths: &Paths,
+    args: &Args,
+    sources: Sources,
+    attributor: Attributor,
+    start: Survey,
+) -> anyhow::Result<Observation> {
+    let watch = if args.no_bpf {
+        Err(("not asked to trace (--no-bpf)".to_owned(), attributor))
+    } else {
+        open_watch(paths, &args.bounds, &sources, attributor)
+    };
+    match watch {
+        Ok(mut watch) => {
+            super::say(&format!("tracing: {} probes", watch.probes()));
+            collect(&mut watch, args.duration).await?;
+            watch.close(start)
+        }
+        Err((why, attributor)) => {
+            if !args.no_bpf {
+                super::say(&format!("not tracing: {why}; answering from counters"));
+            }
+            let begun = Instant::now();
+            tokio::select! {
+                () = tokio::time::sleep(args.duration) => {}
+                () = stop() => {}
+            }
+            let elapsed = begun.elapsed();
+            let end = survey(&sources.proc);
+            let plan = Plan::impossible(why);
+            Ok(Observation::untraced(
+                plan, &sources, attributor, start, end, elapsed,
+            ))
+        }
+    }
+}
+
+/// A window with as many probes as this kernel takes; else why not, and the names back.
+pub(super) fn open_watch(
+    paths: &Paths,
+    bounds: &Bounds,
+    sources: &Sources,
+    attributor: Attributor,
+) -> Result<Watch, (String, Attributor)> {
+    let facts = paths.facts();
+    let plan = plan::plan(&facts);
+    let types = match (&plan.impossible, &facts.types) {
+        (Some(why), _) => return Err((why.clone(), attributor)),
+        (None, Err(why)) => return Err((why.clone(), attributor)),
+        (None, Ok(types)) => types,
+    };
+    let layout = &types.resolved.layout;
+    let names = attributor.clone();
+    Watch::open(
+        plan,
+        layout,
+        &bounds.sizes(),
+        &paths.btf,
+        sources.clone(),
+        attributor,
+    )
+    .map_err(|error| (format!("{:#}", anyhow::Error::from(error)), names))
+}
+
+async fn collect(watch: &mut Watch, duration: Duration) -> anyhow::Result<()> {
+    let end = tokio::time::sleep(duration);
+    tokio::pin!(end);
+    let stopped = stop();
+    tokio::pin!(stopped);
+    loop {
+        tokio::select! {
+            () = &mut end => return Ok(()),
+            () = &mut stopped => return Ok(()),
+            events = watch.next() => {
+                let events = events.context("cannot read evidence")?;
+                watch.keep(events);
+            }
+        }
+    }
+}
+
+fn open(out: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
+    Ok(match out {
+        None => Box::new(io::stdout()),
+        Some(path) => Box::new(
+            File::create(path).with_context(|| format!("cannot create {}", path.display()))?,
+        ),
+    })
+}
+
+fn print(out: &mut dyn Write, report: &Report, format: Format) -> anyhow::Result<()> {
+    let text = match format {
+        Format::Table => table::report(report),
+        Format::Json => json::pretty(report)?,
+    };
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(())
+}

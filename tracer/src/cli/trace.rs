@@ -1,0 +1,123 @@
+//! `tcpress trace`: live evidence, a line an event.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use clap::ValueEnum;
+use tracer_common::{EventRecord, lost};
+
+use super::{Bounds, Paths, report::open_watch, stop};
+use crate::{
+    indicators::memory,
+    output::events,
+    report::Evidence,
+    session::{Watch, wall_clock},
+};
+
+/// Prints a line for each failed admission, with the limit that refused and the numbers at that instant.
+///
+/// Of a storm only samples are printed, so that three refusals of one pod show beside a million of
+/// another; what was held back is counted at the end. Exact counts are `tcpress report`'s business.
+#[derive(Debug, clap::Args)]
+pub(super) struct Args {
+    /// How long to trace, such as 10s or 2m; until Ctrl-C when not given.
+    #[arg(short, long, value_name = "TIME", value_parser = super::duration)]
+    duration: Option<Duration>,
+    /// How to print.
+    #[arg(short, long, value_enum, default_value_t = Lines::Table)]
+    output: Lines,
+    #[command(flatten)]
+    bounds: Bounds,
+}
+
+/// How a line is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Lines {
+    /// Columns for people.
+    Table,
+    /// One JSON document a line.
+    Ndjson,
+}
+
+pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
+    let sources = paths.sources();
+    let page_size = memory::read(&sources.proc).page_size;
+    let attributor = sources.read();
+    let mut watch = match open_watch(paths, &args.bounds, &sources, attributor) {
+        Ok(watch) => watch,
+        Err((why, _)) => bail!(
+            "cannot trace: {why}. `tcpress report` answers without tracing; `tcpress doctor` says more"
+        ),
+    };
+    super::say(&format!("tracing: {} probes", watch.probes()));
+    let mut out = io::stdout();
+    if args.output == Lines::Table {
+        writeln!(out, "{}", events::table_head())?;
+    }
+    let end = async {
+        match args.duration {
+            Some(duration) => tokio::time::sleep(duration).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::pin!(end);
+    let stopped = stop();
+    tokio::pin!(stopped);
+    loop {
+        tokio::select! {
+            () = &mut end => break,
+            () = &mut stopped => break,
+            records = watch.next() => {
+                let records = records.context("cannot read evidence")?;
+                print(&mut out, &watch, &records, args.output, page_size)?;
+            }
+        }
+    }
+    let left = watch.drain();
+    print(&mut out, &watch, &left, args.output, page_size)?;
+    say_losses(&watch)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn print(
+    out: &mut impl Write,
+    watch: &Watch,
+    records: &[EventRecord],
+    lines: Lines,
+    page_size: u64,
+) -> anyhow::Result<()> {
+    let at = wall_clock();
+    for record in records {
+        let owner = watch.attributor.owner_of(&record.owner);
+        let event = Evidence::new(record, (&owner).into(), at(record.at_ns), page_size);
+        match lines {
+            Lines::Table => writeln!(out, "{}", events::table_line(&event))?,
+            Lines::Ndjson => writeln!(out, "{}", events::ndjson_line(&event)?.trim_end())?,
+        }
+    }
+    out.flush()?;
+    Ok(())
+}
+
+/// What did not show in the lines.
+fn say_losses(watch: &Watch) -> anyhow::Result<()> {
+    let suppressed = watch.suppressed()?;
+    if suppressed > 0 {
+        super::say(&format!(
+            "held back: {suppressed} more of what was printed already"
+        ));
+    }
+    let losses = watch.losses()?;
+    for (name, count) in lost::NAMES
+        .iter()
+        .zip(losses)
+        .filter(|(_, count)| *count > 0)
+    {
+        super::say(&format!("lost: {count} ({name})"));
+    }
+    Ok(())
+}

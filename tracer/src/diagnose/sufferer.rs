@@ -1,0 +1,57 @@
+//! A victim with what rules need to know of it besides its line in the report.
+
+use std::cmp::Reverse;
+
+use tracer_common::tally::limit;
+
+use crate::{
+    aggregate::{Group, Harm},
+    report::{Limit, Victim},
+};
+
+/// A victim.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sufferer {
+    /// Its group.
+    pub group: Group,
+    /// Its line in the report.
+    pub victim: Victim,
+    /// Its counts by limit; `None` where only counters are known.
+    pub harm: Option<Harm>,
+}
+
+impl Sufferer {
+    /// Refusals and prunes by one limit; without probes all are by an unknown one.
+    #[must_use]
+    pub fn by_limit(&self, wanted: Limit) -> (u64, u64) {
+        let Some(harm) = &self.harm else {
+            return if wanted == Limit::Unknown {
+                self.all()
+            } else {
+                (0, 0)
+            };
+        };
+        let refusals = harm.refusals();
+        let numbers = || (0..limit::COUNT).filter(|n| Limit::from_number(*n) == wanted);
+        (
+            numbers().map(|n| refusals[n]).sum(),
+            numbers().map(|n| harm.prunes[n]).sum(),
+        )
+    }
+
+    /// Refusals and prunes by any limit.
+    #[must_use]
+    pub fn all(&self) -> (u64, u64) {
+        (self.victim.refused(), self.victim.prunes.unwrap_or(0))
+    }
+}
+
+/// Worst first: by refusals, then prunes, then the time that prunes took.
+pub fn sort(victims: &mut [Sufferer]) {
+    victims.sort_by(|a, b| {
+        let weight = |s: &Sufferer| Reverse((s.all(), s.victim.stall_ns));
+        weight(a)
+            .cmp(&weight(b))
+            .then_with(|| a.group.cmp(&b.group))
+    });
+}

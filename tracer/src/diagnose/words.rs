@@ -1,0 +1,165 @@
+//! Parts of sentences that several verdicts share.
+
+use super::{culprit::Accused, limit::Finding, sufferer::Sufferer, summary::Case};
+use crate::{
+    aggregate::Group,
+    diagnose::leak,
+    output::{
+        size,
+        text::{self, NAME_MAX},
+    },
+    report::{Limit, Owner, TcpMemory},
+};
+
+/// An owner's name within a sentence.
+pub(super) fn name(owner: &Owner) -> String {
+    text::clean(&owner.name, NAME_MAX)
+}
+
+/// What a limit did: `refused 7 segments`, or `pruned 3 times and refused nothing`.
+pub(super) fn did(finding: &Finding) -> String {
+    if finding.refusals > 0 {
+        format!("refused {}", size::count(finding.refusals, "segment"))
+    } else {
+        format!(
+            "made the kernel prune {} and refused nothing",
+            size::count(finding.prunes, "time")
+        )
+    }
+}
+
+/// Who suffers by a limit. Those who are not accused themselves come first: they are who calls at night.
+pub(super) fn suffering(case: &Case<'_>, limit: Limit) -> String {
+    let weight = |v: &&Sufferer| {
+        if v.harm.is_some() {
+            v.by_limit(limit)
+        } else {
+            v.all()
+        }
+    };
+    let touched: Vec<&Sufferer> = case
+        .victims
+        .iter()
+        .filter(|v| weight(v) != (0, 0))
+        .collect();
+    let is_accused = |v: &&&Sufferer| case.accused.iter().any(|a| a.account.group == v.group);
+    let is_named = |v: &&&Sufferer| v.group != Group::Unattributed;
+    let worst = |filter: &dyn Fn(&&&Sufferer) -> bool| {
+        touched
+            .iter()
+            .filter(filter)
+            .max_by_key(|v| (weight(v), std::cmp::Reverse(&v.group)))
+            .copied()
+    };
+    let innocent = worst(&|v| !is_accused(v) && is_named(v));
+    let Some(first) = innocent
+        .or_else(|| worst(&|v| is_named(v)))
+        .or_else(|| worst(&|_| true))
+    else {
+        return "who suffers is not known".to_owned();
+    };
+    let (refused, pruned) = weight(&first);
+    let how_much = if refused > 0 {
+        format!("{} refused", size::count(refused, "segment"))
+    } else {
+        size::count(pruned, "prune")
+    };
+    let who = name(&first.victim.owner);
+    let others = touched
+        .iter()
+        .filter(|v| v.group != first.group && !is_accused(v))
+        .count() as u64;
+    if innocent.is_none() && is_accused(&&first) {
+        return format!("only {who} itself suffers ({how_much})");
+    }
+    match others {
+        0 => format!("{who} suffers ({how_much})"),
+        n => format!("{who} ({how_much}) and {n} more suffer"),
+    }
+}
+
+/// What the first of the accused holds.
+pub(super) fn holds(accused: &Accused, scope: &str) -> String {
+    let total = accused.account.holding.total();
+    let mut words = format!(
+        "{} holds {}, {} of the TCP memory found{scope}",
+        name(&accused.account.owner),
+        size::bytes(total.held),
+        size::percent(accused.part)
+    );
+    if let Some(face) = leak::face(&accused.account.holding) {
+        words.push_str(&format!(
+            " ({} of {} in {}: {})",
+            face.part.sockets,
+            size::count(total.sockets, "socket"),
+            face.state_name(),
+            face.words
+        ));
+    }
+    words
+}
+
+/// Fill of the node in words; how full is never guessed.
+///
+/// Where sockstat lags behind what sockets were found to hold, both are told.
+pub(super) fn fill(memory: &TcpMemory) -> String {
+    let lags = match (memory.allocated_bytes, memory.found_bytes) {
+        (Some(allocated), Some(found)) if found > allocated => {
+            format!(", yet sockets were found to hold {}", size::bytes(found))
+        }
+        _ => String::new(),
+    };
+    fill_alone(memory) + &lags
+}
+
+fn fill_alone(memory: &TcpMemory) -> String {
+    match (memory.fill, memory.allocated_bytes, memory.tcp_mem_bytes) {
+        (Some(fill), Some(allocated), Some(marks)) => format!(
+            "TCP memory of the node is {} full ({} of {})",
+            size::percent(fill),
+            size::bytes(allocated),
+            size::bytes(marks.max)
+        ),
+        (_, Some(allocated), None) => {
+            format!(
+                "TCP memory of the node is {}, its limit is not known",
+                size::bytes(allocated)
+            )
+        }
+        _ => "how full TCP memory of the node is could not be read".to_owned(),
+    }
+}
+
+/// Memory that no listed socket holds, when it is most of what is allocated: sockets reset with data
+/// unread stand in no list and keep their memory until their application closes them.
+pub(super) fn unlisted(memory: &TcpMemory) -> Option<String> {
+    let (allocated, found) = (memory.allocated_bytes?, memory.found_bytes?);
+    (allocated > found.saturating_mul(2)).then(|| {
+        format!(
+            "{} of it is in no socket that can be listed (connections reset with data unread keep theirs until closed): look for a process with very many socket descriptors",
+            size::bytes(allocated - found)
+        )
+    })
+}
+
+/// The other limits that refused, without naming anybody.
+pub(super) fn besides(others: &[Finding]) -> Option<String> {
+    let words: Vec<String> = others
+        .iter()
+        .map(|other| {
+            let count = if other.refusals > 0 {
+                size::count(other.refusals, "segment")
+            } else {
+                size::count(other.prunes, "prune")
+            };
+            let limit = match other.limit {
+                Limit::Rcvbuf => "receive buffers",
+                Limit::TcpMem => "tcp_mem",
+                Limit::Memcg => "memory of cgroups",
+                Limit::Unknown => "a limit that was not seen",
+            };
+            format!("{limit} ({count})")
+        })
+        .collect();
+    (!words.is_empty()).then(|| format!("other limits struck too: {}", words.join(", ")))
+}

@@ -1,0 +1,222 @@
+//! Compares the kernel's counters with ours, per network namespace. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{Counter, Netstat, Row, RowState};
+use crate::aggregate::{self, Delta};
+
+/// The kernel's counters of one network namespace at one end of the window.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KernelCounts {
+    /// Cookie of the namespace; `None` where it could not be asked.
+    pub cookie: Option<u64>,
+    /// What the kernel counted.
+    pub netstat: Netstat,
+    /// Most that ours may be off, by the order of [`Counter::ALL`], because tallies moved while the
+    /// kernel's were read; all 0 when they did not.
+    pub bounds: [u64; Counter::ALL.len()],
+}
+
+/// The kernel's counters at one end of the window, by inode number of the namespace.
+pub type Snapshot = BTreeMap<u32, KernelCounts>;
+
+/// One row per namespace and counter. `deltas` is `None` when nothing was traced; then the kernel's own
+/// rise stands alone.
+#[must_use]
+pub fn rows(start: &Snapshot, end: &Snapshot, deltas: Option<&[Delta]>) -> Vec<Row> {
+    let traced = deltas
+        .unwrap_or_default()
+        .iter()
+        .map(|delta| delta.key.netns_inum);
+    let inums: BTreeSet<u32> = start
+        .keys()
+        .chain(end.keys())
+        .copied()
+        .chain(traced)
+        .filter(|&inum| inum != 0)
+        .collect();
+    inums
+        .into_iter()
+        .flat_map(|inum| rows_of(inum, start, end, deltas))
+        .collect()
+}
+
+fn rows_of(inum: u32, start: &Snapshot, end: &Snapshot, deltas: Option<&[Delta]>) -> Vec<Row> {
+    let (first, last) = (start.get(&inum), end.get(&inum));
+    // Inode numbers are used again; a cookie is not.
+    let another = matches!(
+        (first.and_then(|counts| counts.cookie), last.and_then(|counts| counts.cookie)),
+        (Some(first), Some(last)) if first != last
+    );
+    match (first, last) {
+        (Some(first), Some(last)) if another => {
+            let mut rows = one(inum, Some(first), None, deltas);
+            rows.extend(one(inum, None, Some(last), deltas));
+            rows
+        }
+        (first, last) => one(inum, first, last, deltas),
+    }
+}
+
+/// The rows of one namespace, there at the ends that are given.
+fn one(
+    inum: u32,
+    first: Option<&KernelCounts>,
+    last: Option<&KernelCounts>,
+    deltas: Option<&[Delta]>,
+) -> Vec<Row> {
+    let state = match (first, last) {
+        (Some(_), Some(_)) => RowState::Present,
+        (None, Some(_)) => RowState::Born,
+        (_, None) => RowState::Gone,
+    };
+    let cookie = last.or(first).and_then(|counts| counts.cookie);
+    Counter::ALL
+        .into_iter()
+        .enumerate()
+        .map(|(index, counter)| {
+            let before = match first {
+                Some(first) => first.netstat.counter(counter),
+                // Counters of a namespace that was born within the window started at 0.
+                None => Some(0),
+            };
+            let after = last.and_then(|last| last.netstat.counter(counter));
+            let bound = |counts: Option<&KernelCounts>| counts.map_or(0, |c| c.bounds[index]);
+            Row {
+                netns_inum: inum,
+                counter,
+                kernel: before
+                    .zip(after)
+                    .and_then(|(before, after)| after.checked_sub(before)),
+                attributed: deltas.map(|deltas| attributed(inum, cookie, counter, deltas)),
+                bound: last.map(|last| bound(first) + bound(Some(last))),
+                state,
+            }
+        })
+        .collect()
+}
+
+fn attributed(inum: u32, cookie: Option<u64>, counter: Counter, deltas: &[Delta]) -> u64 {
+    deltas
+        .iter()
+        .filter(|delta| delta.key.netns_inum == inum)
+        .filter(|delta| match cookie {
+            Some(cookie) => delta.key.netns_cookie == cookie || delta.key.netns_cookie == 0,
+            None => true,
+        })
+        .map(|delta| aggregate::attributed(&delta.value, counter))
+        .sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use tracer_common::{TallyKey, TallyValue};
+
+    use super::*;
+
+    fn counts(cookie: Option<u64>, prunes: u64) -> KernelCounts {
+        let text = format!("TcpExt: PruneCalled RcvPruned\nTcpExt: {prunes} 0\n");
+        KernelCounts {
+            cookie,
+            netstat: Netstat::parse(&text),
+            bounds: [0; 6],
+        }
+    }
+
+    fn delta(inum: u32, cookie: u64, prunes: u64) -> Delta {
+        Delta {
+            key: TallyKey {
+                netns_inum: inum,
+                netns_cookie: cookie,
+                ..TallyKey::default()
+            },
+            value: TallyValue {
+                prunes: [prunes, 0, 0, 0, 0],
+                ..TallyValue::ZERO
+            },
+        }
+    }
+
+    fn row(rows: &[Row], inum: u32, state: RowState) -> &Row {
+        rows.iter()
+            .find(|row| {
+                (row.netns_inum, row.counter, row.state) == (inum, Counter::PruneCalled, state)
+            })
+            .unwrap()
+    }
+
+    #[test]
+    fn a_namespace_that_stayed_is_compared_by_difference() {
+        let start = Snapshot::from([(7, counts(Some(1), 100))]);
+        let end = Snapshot::from([(7, counts(Some(1), 140))]);
+        let rows = rows(
+            &start,
+            &end,
+            Some(&[delta(7, 1, 30), delta(7, 1, 8), delta(9, 2, 5)]),
+        );
+        let row = row(&rows, 7, RowState::Present);
+        assert_eq!(
+            (row.kernel, row.attributed, row.residual()),
+            (Some(40), Some(38), Some(2))
+        );
+    }
+
+    #[test]
+    fn one_born_starts_at_zero_and_one_gone_is_not_known() {
+        let start = Snapshot::from([(5, counts(Some(1), 100))]);
+        let end = Snapshot::from([(6, counts(Some(2), 4))]);
+        let rows = rows(
+            &start,
+            &end,
+            Some(&[delta(5, 1, 3), delta(6, 2, 4), delta(8, 3, 1)]),
+        );
+        let born = row(&rows, 6, RowState::Born);
+        assert_eq!((born.kernel, born.residual()), (Some(4), Some(0)));
+        for (inum, count) in [(5, 3), (8, 1)] {
+            let gone = row(&rows, inum, RowState::Gone);
+            assert_eq!((gone.kernel, gone.attributed), (None, Some(count)));
+            assert_eq!((gone.residual(), gone.bound), (None, None));
+        }
+    }
+
+    #[test]
+    fn a_number_used_again_is_two_namespaces() {
+        let start = Snapshot::from([(5, counts(Some(1), 100))]);
+        let end = Snapshot::from([(5, counts(Some(2), 7))]);
+        let rows = rows(&start, &end, Some(&[delta(5, 1, 3), delta(5, 2, 7)]));
+        assert_eq!(row(&rows, 5, RowState::Gone).attributed, Some(3));
+        let born = row(&rows, 5, RowState::Born);
+        assert_eq!((born.kernel, born.attributed), (Some(7), Some(7)));
+    }
+
+    #[test]
+    fn absent_counters_and_untraced_windows_are_null() {
+        let start = Snapshot::from([(5, counts(None, 1))]);
+        let end = Snapshot::from([(5, counts(None, 3))]);
+        let rows = rows(&start, &end, None);
+        let pruned = row(&rows, 5, RowState::Present);
+        assert_eq!(
+            (pruned.kernel, pruned.attributed, pruned.residual()),
+            (Some(2), None, None)
+        );
+        let ofo = rows
+            .iter()
+            .find(|row| row.counter == Counter::TCPOFODrop)
+            .unwrap();
+        assert_eq!(ofo.kernel, None);
+    }
+
+    #[test]
+    fn bounds_of_both_ends_add_up() {
+        let mut first = counts(None, 0);
+        first.bounds = [1; 6];
+        let mut last = counts(None, 5);
+        last.bounds = [2; 6];
+        let rows = rows(
+            &Snapshot::from([(5, first)]),
+            &Snapshot::from([(5, last)]),
+            Some(&[]),
+        );
+        assert!(rows.iter().all(|row| row.bound == Some(3)));
+    }
+}

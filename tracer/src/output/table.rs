@@ -1,0 +1,216 @@
+//! A report for a terminal: plain text within 100 columns, verdict first.
+
+mod owners;
+mod reconciliation;
+
+use std::collections::BTreeSet;
+
+use super::{columns::PAGE, size, text};
+use crate::report::{Report, memory::AllocatedSource, plan::Sight};
+
+/// What stands for an absent value.
+const ABSENT: &str = "–";
+
+/// The whole report.
+#[must_use]
+pub fn report(report: &Report) -> String {
+    let mut out = String::new();
+    verdict(&mut out, report);
+    facts(&mut out, report);
+    owners::victims(&mut out, &report.victims);
+    owners::culprits(&mut out, &report.culprits);
+    if report.culprits.is_empty() {
+        owners::holders(&mut out, &report.holders);
+    }
+    reconciliation::section(&mut out, &report.reconciliation);
+    losses(&mut out, report);
+    plan(&mut out, report);
+    out
+}
+
+/// The verdict of a report in one line, for an answer that is still to be refined.
+#[must_use]
+pub fn one_line(report: &Report) -> String {
+    text::clean(&report.verdict.summary, usize::MAX)
+}
+
+fn paragraph(out: &mut String, indent: &str, sentence: &str) {
+    for line in text::wrap(sentence, PAGE - indent.chars().count()) {
+        out.push_str(indent);
+        out.push_str(&line);
+        out.push('\n');
+    }
+}
+
+/// A label of ten characters and a sentence beside it.
+fn fact(out: &mut String, label: &str, sentence: &str) {
+    for (number, line) in text::wrap(sentence, PAGE - 10).iter().enumerate() {
+        let label = if number == 0 { label } else { "" };
+        out.push_str(&format!("{label:10}{line}\n"));
+    }
+}
+
+fn heading(out: &mut String, title: &str) {
+    out.push_str(&format!("\n{title}\n"));
+}
+
+fn number(value: Option<u64>) -> String {
+    value.map_or_else(|| ABSENT.to_owned(), |value| value.to_string())
+}
+
+fn bytes(value: Option<u64>) -> String {
+    value.map_or_else(|| ABSENT.to_owned(), size::bytes)
+}
+
+fn verdict(out: &mut String, report: &Report) {
+    let verdict = &report.verdict;
+    paragraph(out, "", &format!("VERDICT: {}", verdict.summary));
+    for advice in &verdict.advice {
+        paragraph(
+            out,
+            "  ",
+            &format!(
+                "- {} Effect: {} Cost: {} Undo: {}",
+                advice.action, advice.effect, advice.cost, advice.undo
+            ),
+        );
+    }
+    out.push('\n');
+}
+
+fn facts(out: &mut String, report: &Report) {
+    let verdict = &report.verdict;
+    let detail = verdict
+        .detail
+        .map_or_else(String::new, |detail| format!(" ({})", detail.name()));
+    let limit = verdict.limit.map_or(ABSENT, |limit| limit.name());
+    fact(
+        out,
+        "limit",
+        &format!("{limit}{detail}, evidence: {}", verdict.evidence.name()),
+    );
+    let memory = &report.tcp_memory;
+    let marks = memory.tcp_mem_bytes;
+    let source = match memory.allocated_source {
+        Some(AllocatedSource::Refusal) => " as compared at a refusal",
+        Some(AllocatedSource::Sockstat) => " by sockstat",
+        None => "",
+    };
+    let pressure = match memory.pressure {
+        Some(true) => "yes",
+        Some(false) => "no",
+        None => ABSENT,
+    };
+    fact(
+        out,
+        "memory",
+        &format!(
+            "fill {}: {}{source} of {}; pressure line {}; under pressure: {pressure}; {} found in sockets",
+            memory.fill.map_or_else(|| ABSENT.to_owned(), size::percent),
+            bytes(memory.allocated_bytes),
+            bytes(marks.map(|marks| marks.max)),
+            bytes(marks.map(|marks| marks.pressure)),
+            bytes(memory.found_bytes),
+        ),
+    );
+    fact(
+        out,
+        "sockets",
+        &format!(
+            "{} allocated, {} orphans",
+            number(memory.sockets),
+            number(memory.orphans)
+        ),
+    );
+    let window = &report.window;
+    fact(
+        out,
+        "window",
+        &format!(
+            "{} to {} ({})",
+            window.start,
+            window.end,
+            size::nanos(window.duration_ns)
+        ),
+    );
+    let node = &report.node;
+    fact(
+        out,
+        "node",
+        &format!(
+            "{}, kernel {} {}, {}, tcpress {}",
+            text::name(node.k8s_node_name.as_deref().unwrap_or(&node.host_name)),
+            text::name(&node.kernel),
+            text::name(&node.arch),
+            size::count(u64::from(node.cpus), "CPU"),
+            text::name(&report.tcpress),
+        ),
+    );
+}
+
+fn losses(out: &mut String, report: &Report) {
+    heading(out, "LOSSES");
+    let named = report.losses.named();
+    let lost: Vec<String> = named
+        .iter()
+        .filter_map(|(name, count)| count.filter(|n| *n > 0).map(|n| format!("{name} {n}")))
+        .collect();
+    let sentence = if !lost.is_empty() {
+        lost.join(", ")
+    } else if named.iter().all(|(_, count)| count.is_none()) {
+        "not measured: nothing was traced".to_owned()
+    } else {
+        "none".to_owned()
+    };
+    paragraph(out, "  ", &sentence);
+    for gap in &report.losses.gaps {
+        paragraph(out, "  ", &format!("gap: {gap}"));
+    }
+}
+
+fn plan(out: &mut String, report: &Report) {
+    heading(out, "PLAN");
+    let plan = &report.plan;
+    if let Some(why) = &plan.impossible {
+        paragraph(out, "  ", &format!("nothing is traced: {why}"));
+    }
+    let attached = plan
+        .probes
+        .iter()
+        .filter(|probe| probe.missing.is_none())
+        .count();
+    if !plan.probes.is_empty() {
+        out.push_str(&format!("  {attached} of {} probes\n", plan.probes.len()));
+    }
+    for probe in &plan.probes {
+        if let Some(why) = &probe.missing {
+            paragraph(out, "  ", &format!("not attached: {}: {why}", probe.hook));
+        }
+    }
+    for sight in [Sight::Exact, Sight::Derived, Sight::Blind] {
+        let names: Vec<&str> = plan
+            .counters
+            .iter()
+            .filter(|counter| counter.sight == sight)
+            .map(|counter| counter.counter.as_str())
+            .collect();
+        if !names.is_empty() {
+            paragraph(
+                out,
+                "  ",
+                &format!("{}: {}", sight.name(), names.join(", ")),
+            );
+        }
+    }
+    let whys: BTreeSet<&str> = plan
+        .counters
+        .iter()
+        .filter_map(|counter| counter.why.as_deref())
+        .collect();
+    for why in whys {
+        paragraph(out, "  ", &format!("why: {why}"));
+    }
+    for note in &plan.notes {
+        paragraph(out, "  ", &format!("note: {note}"));
+    }
+}

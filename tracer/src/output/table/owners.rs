@@ -1,0 +1,142 @@
+//! Sections of the table on owners: victims, culprits, holders.
+
+use super::{ABSENT, heading, number};
+use crate::{
+    output::{columns::Columns, size},
+    report::{Culprit, Holder, Victim},
+};
+
+/// States under one holder.
+const MAX_STATES: usize = 3;
+
+/// Who suffered.
+pub(super) fn victims(out: &mut String, victims: &[Victim]) {
+    heading(out, "VICTIMS");
+    if victims.is_empty() {
+        out.push_str("  none\n");
+        return;
+    }
+    let mut table = Columns::new(&[
+        "OWNER",
+        "REFUSED",
+        "RCV",
+        "OFO",
+        "REPAIR",
+        "PRUNES",
+        "GAVE UP",
+        "OFO PRUNES",
+        "MERGED",
+        "STALL",
+    ]);
+    for victim in victims {
+        let refusals = &victim.refusals;
+        table.row(&[
+            victim.owner.name.clone(),
+            victim.refused().to_string(),
+            number(refusals.rcv),
+            number(refusals.ofo),
+            number(refusals.send_rcvq),
+            number(victim.prunes),
+            number(victim.rcv_pruned),
+            number(victim.ofo_prunes),
+            number(victim.collapsed_skbs),
+            victim
+                .stall_ns
+                .map_or_else(|| ABSENT.to_owned(), size::nanos),
+        ]);
+        let limits = &victim.refusals_by_limit;
+        let by_limit: Vec<String> = [
+            ("rcvbuf", limits.rcvbuf),
+            ("tcp_mem", limits.tcp_mem),
+            ("memcg", limits.memcg),
+            ("unknown", limits.unknown),
+        ]
+        .iter()
+        .filter_map(|(name, count)| count.filter(|n| *n > 0).map(|n| format!("{name} {n}")))
+        .collect();
+        let mut note = Vec::new();
+        if !by_limit.is_empty() {
+            note.push(format!("by limit: {}", by_limit.join(", ")));
+        }
+        if let Some(forced) = victim.forced_admissions.filter(|n| *n > 0) {
+            note.push(size::count(forced, "forced admission"));
+        }
+        if let Some(early) = victim.early_exits.filter(|n| *n > 0) {
+            note.push(size::count(early, "early exit"));
+        }
+        if let Some(worst) = victim.sockets.first() {
+            note.push(format!(
+                "worst socket {} → {} ({} refused)",
+                worst.local.as_deref().unwrap_or(ABSENT),
+                worst.remote.as_deref().unwrap_or(ABSENT),
+                worst.refusals
+            ));
+        }
+        table.note(&note.join("; "));
+    }
+    table.write(out);
+}
+
+const HOLDER_HEAD: [&str; 8] = [
+    "OWNER", "HELD", "SHARE", "GROWTH", "SOCKETS", "RECEIVE", "SEND", "UNREAD",
+];
+
+fn holder_row(table: &mut Columns, holder: &Holder) {
+    table.row(&[
+        holder.owner.name.clone(),
+        size::bytes(holder.held_bytes),
+        holder
+            .share
+            .map_or_else(|| ABSENT.to_owned(), size::percent),
+        holder
+            .growth_bytes
+            .map_or_else(|| ABSENT.to_owned(), size::change),
+        holder.sockets.to_string(),
+        size::bytes(holder.receive_bytes),
+        size::bytes(holder.send_bytes),
+        size::bytes(holder.unread_bytes),
+    ]);
+    let states: Vec<String> = holder
+        .states
+        .iter()
+        .take(MAX_STATES)
+        .map(|state| {
+            format!(
+                "{} {} in {}",
+                state.state,
+                size::bytes(state.held_bytes),
+                size::count(state.sockets, "socket")
+            )
+        })
+        .collect();
+    table.note(&states.join("; "));
+}
+
+/// Who is accused, and why.
+pub(super) fn culprits(out: &mut String, culprits: &[Culprit]) {
+    heading(out, "CULPRITS");
+    if culprits.is_empty() {
+        out.push_str("  none\n");
+        return;
+    }
+    let mut table = Columns::new(&HOLDER_HEAD);
+    for culprit in culprits {
+        holder_row(&mut table, &culprit.holder);
+        table.note(&culprit.why);
+    }
+    table.write(out);
+}
+
+/// Who holds memory, where nobody is accused.
+pub(super) fn holders(out: &mut String, holders: &[Holder]) {
+    heading(out, "HOLDERS (a fact, not an accusation)");
+    if holders.is_empty() {
+        out.push_str("  none\n");
+        return;
+    }
+    let mut table = Columns::new(&HOLDER_HEAD);
+    for holder in holders {
+        holder_row(&mut table, holder);
+    }
+    table.write(out);
+}

@@ -1,0 +1,170 @@
+//! From plain data to a report. Pure: the same inputs give the same report, live or replayed.
+
+mod evidence;
+mod holders;
+mod losses;
+mod memory;
+mod victims;
+
+use std::collections::BTreeMap;
+
+use self::holders::Census;
+use super::{
+    Basis, Culprit, Holder, Inputs, Report, SCHEMA, Verdict,
+    inputs::{MAX_GAPS, MAX_OWNERS},
+};
+use crate::{
+    aggregate::{Group, Harm, harm},
+    diagnose::{
+        Accused, Case, Finding, Sufferer, Tallied, advice, blemish, culprit, limit, sufferer,
+        summary,
+    },
+    report::{Limit, Reconciliation, TcpMemory},
+};
+
+/// Makes a report.
+#[must_use]
+pub fn build(inputs: &Inputs<'_>) -> Report {
+    let mut gaps: Vec<String> = inputs.gaps.to_vec();
+    let harms = if inputs.traced {
+        harm::by_group(inputs.deltas, inputs.owner_of_key)
+    } else {
+        BTreeMap::new()
+    };
+    let census = Census::take(inputs, &mut gaps);
+    let tcp_memory = memory::tcp_memory(inputs, census.as_ref().map(|census| census.found));
+    let mut victims = if inputs.traced {
+        victims::by_probes(inputs, &harms)
+    } else {
+        victims::by_counters(inputs)
+    };
+    sufferer::sort(&mut victims);
+    let tallied = Tallied::sum(harms.values());
+    let findings = findings(inputs, &tallied, &victims, &tcp_memory);
+    let evidence = evidence::sampled(inputs, &mut gaps);
+    let scope = holders::memcg_scope(inputs);
+    let limit = findings.first().map(|finding| finding.limit);
+    let mut accused = match limit {
+        Some(Limit::TcpMem) => {
+            let accounts = census.as_ref().map_or(&[][..], |c| c.accounts.as_slice());
+            culprit::holders(accounts, tcp_memory.allocated_bytes, "node-wide")
+        }
+        Some(Limit::Memcg) => {
+            let accounts = census
+                .as_ref()
+                .map(|c| c.within(inputs, &scope))
+                .unwrap_or_default();
+            culprit::holders(&accounts, None, "within that cgroup")
+        }
+        Some(Limit::Rcvbuf) => {
+            let accounts = census.as_ref().map(Census::by_group).unwrap_or_default();
+            culprit::readers(
+                &victims,
+                &accounts,
+                &evidence,
+                inputs.scan_end.or(inputs.scan_start),
+            )
+        }
+        Some(Limit::Unknown) | None => Vec::new(),
+    };
+    let reconciliation: Vec<Reconciliation> = inputs.rows.iter().map(Into::into).collect();
+    let mut losses = losses::losses(inputs, &harms);
+    losses::gone(inputs, &mut gaps);
+    let blemishes = blemish::sentences(&reconciliation, &losses, inputs.traced);
+    let scope_words = scope.words();
+    let case = Case {
+        window_ns: inputs.window.duration_ns,
+        traced: inputs.traced,
+        watched: inputs.traced || inputs.rows.iter().any(|row| row.kernel.is_some()),
+        findings: &findings,
+        forced: tallied.forced_admissions(),
+        victims: &victims,
+        accused: &accused,
+        accounts: census.as_ref().map(|census| census.accounts.as_slice()),
+        memory: &tcp_memory,
+        scope: scope_words.as_deref(),
+        blind: &inputs.plan.notes,
+        blemishes: &blemishes,
+    };
+    let verdict = Verdict {
+        limit,
+        detail: findings.first().and_then(|finding| finding.detail),
+        evidence: if inputs.traced {
+            Basis::Probes
+        } else {
+            Basis::Counters
+        },
+        summary: summary::summary(&case),
+        advice: advice::advice(findings.first(), &accused, &tcp_memory),
+    };
+    let mut accounts = census.map(|census| census.accounts).unwrap_or_default();
+    bound(&mut victims, "victims", &mut gaps);
+    bound(&mut accused, "culprits", &mut gaps);
+    bound(&mut accounts, "holders", &mut gaps);
+    losses.gaps = bound_gaps(gaps);
+    Report {
+        schema: SCHEMA.to_owned(),
+        tcpress: inputs.version.to_owned(),
+        window: inputs.window,
+        node: inputs.node.clone(),
+        plan: inputs.plan.into(),
+        verdict,
+        tcp_memory,
+        victims: victims
+            .into_iter()
+            .map(|sufferer| sufferer.victim)
+            .collect(),
+        culprits: accused.into_iter().map(culprit_line).collect(),
+        holders: accounts.iter().map(Holder::from).collect(),
+        reconciliation,
+        losses,
+        evidence: evidence.into_iter().map(|(_, event)| event).collect(),
+    }
+}
+
+fn culprit_line(accused: Accused) -> Culprit {
+    Culprit {
+        holder: Holder::from(&accused.account),
+        why: accused.why,
+    }
+}
+
+/// The limits that struck, the dominating one first.
+fn findings(
+    inputs: &Inputs<'_>,
+    tallied: &Tallied,
+    victims: &[Sufferer],
+    memory: &TcpMemory,
+) -> Vec<Finding> {
+    if inputs.traced {
+        return tallied.findings();
+    }
+    let sum = |of: &dyn Fn(&Sufferer) -> u64| victims.iter().map(of).fold(0, u64::saturating_add);
+    limit::by_counters(sum(&|v| v.all().0), sum(&|v| v.all().1), memory)
+        .into_iter()
+        .collect()
+}
+
+/// Cuts a list to what a report may hold, and says so.
+fn bound<T>(list: &mut Vec<T>, name: &str, gaps: &mut Vec<String>) {
+    if list.len() > MAX_OWNERS {
+        gaps.push(format!(
+            "{name}: the first {MAX_OWNERS} of {} are listed",
+            list.len()
+        ));
+        list.truncate(MAX_OWNERS);
+    }
+}
+
+/// Cuts gaps to what a report may hold; the last line says how many there were.
+fn bound_gaps(mut gaps: Vec<String>) -> Vec<String> {
+    if gaps.len() > MAX_GAPS {
+        let more = gaps.len() - MAX_GAPS;
+        gaps.truncate(MAX_GAPS);
+        gaps.push(format!("and {more} more gaps that are not listed"));
+    }
+    gaps
+}
+
+/// Harm by group, as several rooms of this folder need it.
+type Harms = BTreeMap<Group, Harm>;

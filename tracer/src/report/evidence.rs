@@ -1,0 +1,206 @@
+//! Single failures, sampled, with the numbers of their instant. One is also one line of `trace`.
+
+use std::{
+    collections::BTreeMap,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tracer_common::{
+    EventRecord, Tuple,
+    event::ABSENT_U32,
+    tally::{TallyKey, queue},
+};
+
+use super::{Detail, Limit, Owner, number_to_state, state_name};
+
+/// One failed admission.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Evidence {
+    /// When.
+    pub at: Timestamp,
+    /// Whose socket it was.
+    #[serde(default)]
+    pub owner: Owner,
+    /// Inode number of its network namespace.
+    #[serde(default)]
+    pub netns: String,
+    /// Local address and port; null when the address family is not known.
+    #[serde(default)]
+    pub local: Option<String>,
+    /// Remote address and port.
+    #[serde(default)]
+    pub remote: Option<String>,
+    /// Cookie of the socket; null when the kernel has not given it one.
+    #[serde(default)]
+    pub cookie: Option<String>,
+    /// TCP state.
+    #[serde(default)]
+    pub state: String,
+    /// Queue that the segment was meant for; `forced` when it was queued although admission failed.
+    pub queue: Queue,
+    /// Limit that refused.
+    #[serde(default)]
+    pub limit: Limit,
+    /// How it refused.
+    #[serde(default)]
+    pub detail: Option<Detail>,
+    /// Memory on the receive side of the socket.
+    #[serde(default)]
+    pub rmem_alloc_bytes: Option<u64>,
+    /// Limit of the receive side.
+    #[serde(default)]
+    pub rcvbuf_bytes: Option<u64>,
+    /// Payload of the segment.
+    #[serde(default)]
+    pub skb_len_bytes: Option<u64>,
+    /// Memory that the segment asked for.
+    #[serde(default)]
+    pub skb_truesize_bytes: Option<u64>,
+    /// Payload queued in order that nobody has read.
+    #[serde(default)]
+    pub unread_bytes: Option<u64>,
+    /// Skbs merged in this call.
+    #[serde(default)]
+    pub collapsed_skbs: Option<u64>,
+    /// Time from the first sign of trouble to the end of the call, in nanoseconds; null when not measured.
+    #[serde(default)]
+    pub stall_ns: Option<u64>,
+    /// TCP memory of the node as compared in this call; null when it was not compared.
+    #[serde(default)]
+    pub allocated_bytes: Option<u64>,
+    /// High mark of `tcp_mem` as compared in this call.
+    #[serde(default)]
+    pub tcp_mem_max_bytes: Option<u64>,
+}
+
+/// Queue that a segment was meant for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Queue {
+    /// In order.
+    Rcv,
+    /// Out of order.
+    Ofo,
+    /// Written by `TCP_REPAIR`.
+    SendRcvq,
+    /// Admission failed, yet it was queued.
+    Forced,
+    /// A number that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+impl Queue {
+    /// From the number that kernel programs use ([`tracer_common::tally::queue`]).
+    #[must_use]
+    pub const fn from_number(number: usize) -> Self {
+        match number {
+            queue::RCV => Self::Rcv,
+            queue::OFO => Self::Ofo,
+            queue::SEND_RCVQ => Self::SendRcvq,
+            queue::FORCED => Self::Forced,
+            _ => Self::Unknown,
+        }
+    }
+
+    /// Its name in documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rcv => "rcv",
+            Self::Ofo => "ofo",
+            Self::SendRcvq => "send_rcvq",
+            Self::Forced => "forced",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl Evidence {
+    /// A record in words. `owner` is that of `record.owner`, `at` the wall clock of `record.at_ns`.
+    #[must_use]
+    pub fn new(record: &EventRecord, owner: Owner, at: Timestamp, page_size: u64) -> Self {
+        let bytes = |value: u32| (value != ABSENT_U32).then_some(u64::from(value));
+        let pages = |value: u64| (value != u64::MAX).then(|| value.saturating_mul(page_size));
+        Self {
+            at,
+            owner,
+            netns: record.owner.netns_inum.to_string(),
+            local: address(
+                &record.tuple.local,
+                record.tuple.family,
+                record.tuple.local_port,
+            ),
+            remote: address(
+                &record.tuple.remote,
+                record.tuple.family,
+                record.tuple.remote_port,
+            ),
+            cookie: (record.cookie != 0).then(|| record.cookie.to_string()),
+            state: state_name(number_to_state(record.tuple.state)).into_owned(),
+            queue: Queue::from_number(record.queue as usize),
+            limit: Limit::from_number(record.limit as usize),
+            detail: Detail::from_number(record.limit as usize),
+            rmem_alloc_bytes: bytes(record.rmem_alloc),
+            rcvbuf_bytes: bytes(record.rcvbuf),
+            skb_len_bytes: bytes(record.skb_len),
+            skb_truesize_bytes: bytes(record.skb_truesize),
+            unread_bytes: bytes(record.unread),
+            collapsed_skbs: bytes(record.collapsed),
+            stall_ns: (record.stall_ns != 0).then_some(record.stall_ns),
+            allocated_bytes: pages(record.allocated_pages),
+            tcp_mem_max_bytes: pages(record.tcp_mem_max_pages),
+        }
+    }
+}
+
+/// `AF_INET`.
+const AF_INET: u16 = 2;
+/// `AF_INET6`.
+const AF_INET6: u16 = 10;
+
+/// Address and port in words; `None` when the family is neither IPv4 nor IPv6. An IPv4 peer of an IPv6
+/// socket is shown as IPv4.
+fn address(bytes: &[u8; 16], family: u16, port: u16) -> Option<String> {
+    let ip = match family {
+        AF_INET => IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])),
+        AF_INET6 => IpAddr::V6(Ipv6Addr::from(*bytes)).to_canonical(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port).to_string())
+}
+
+/// Both ends of a connection in words.
+#[must_use]
+pub fn addresses(tuple: &Tuple) -> (Option<String>, Option<String>) {
+    (
+        address(&tuple.local, tuple.family, tuple.local_port),
+        address(&tuple.remote, tuple.family, tuple.remote_port),
+    )
+}
+
+/// At most `most` records in the order of time. Every owner, queue and limit gets its first record
+/// before any gets its second, so that a loud one hides nobody.
+#[must_use]
+pub fn sample(records: &[EventRecord], most: usize) -> Vec<&EventRecord> {
+    let mut in_time: Vec<&EventRecord> = records.iter().collect();
+    in_time.sort_by_key(|record| record.at_ns);
+    let mut seen: BTreeMap<(TallyKey, u32, u32), usize> = BTreeMap::new();
+    let mut ranked: Vec<(usize, &EventRecord)> = in_time
+        .into_iter()
+        .map(|record| {
+            let rank = seen
+                .entry((record.owner, record.queue, record.limit))
+                .or_default();
+            *rank += 1;
+            (*rank, record)
+        })
+        .collect();
+    ranked.sort_by_key(|(rank, record)| (*rank, record.at_ns));
+    ranked.truncate(most);
+    let mut chosen: Vec<&EventRecord> = ranked.into_iter().map(|(_, record)| record).collect();
+    chosen.sort_by_key(|record| record.at_ns);
+    chosen
+}

@@ -1,0 +1,71 @@
+//! Everything that a report is made from, as plain data: a live run and a replay fill the same struct.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use tracer_common::{EventRecord, SocketState, TallyKey, lost};
+
+use super::{Node, Window};
+use crate::{
+    aggregate::Delta,
+    attribute::Owner,
+    holders::{Scan, Socket},
+    indicators::{Row, TcpMemory},
+    kernel::plan::Plan,
+};
+
+/// Most owners in each list of a report.
+pub const MAX_OWNERS: usize = 20;
+/// Most sockets of one victim.
+pub const MAX_SOCKETS: usize = 5;
+/// Most sampled failures.
+pub const MAX_EVIDENCE: usize = 100;
+/// Most gaps in words.
+pub const MAX_GAPS: usize = 50;
+
+/// What a report is made from.
+#[derive(Clone, Copy)]
+pub struct Inputs<'a> {
+    /// Version of tcpress.
+    pub version: &'a str,
+    /// The time that counts cover.
+    pub window: Window,
+    /// Where it was measured.
+    pub node: &'a Node,
+    /// What this kernel allowed.
+    pub plan: &'a Plan,
+    /// Whether kernel programs counted within the window. If not, `deltas`, `losses`, `socket_states`
+    /// and `events` are ignored, and the answer comes from counters.
+    pub traced: bool,
+    /// What each key did within the window.
+    pub deltas: &'a [Delta],
+    /// Owner of a tally; never asked for overflow buckets. Asked with both cgroup ids set to a memory
+    /// cgroup, it names that cgroup.
+    pub owner_of_key: &'a dyn Fn(&TallyKey) -> Owner,
+    /// Owner of a socket.
+    pub owner_of_socket: &'a dyn Fn(&Socket) -> Owner,
+    /// Sockets at the start; `None` when no scan was made.
+    pub scan_start: Option<&'a Scan>,
+    /// Sockets at the end.
+    pub scan_end: Option<&'a Scan>,
+    /// TCP memory at the start.
+    pub memory_start: &'a TcpMemory,
+    /// TCP memory at the end.
+    pub memory_end: &'a TcpMemory,
+    /// Our counts against the kernel's.
+    pub rows: &'a [Row],
+    /// Who lives in a network namespace besides the owners of the sockets that were scanned.
+    pub netns_owners: &'a BTreeMap<u32, BTreeSet<Owner>>,
+    /// What kernel programs lost within the window, by [`lost::NAMES`].
+    pub losses: [u64; lost::COUNT as usize],
+    /// Skipped runs of our programs within the window; `None` where the kernel does not tell.
+    pub recursion_misses: Option<u64>,
+    /// In words: what could not be read.
+    pub gaps: &'a [String],
+    /// What happened to single sockets, by cookie.
+    pub socket_states: &'a [(u64, SocketState)],
+    /// Sampled failures.
+    pub events: &'a [EventRecord],
+    /// Wall clock of a time of `CLOCK_MONOTONIC` in nanoseconds.
+    pub wall_clock: &'a dyn Fn(u64) -> Timestamp,
+}

@@ -1,0 +1,68 @@
+//! What was lost, and what could not be seen.
+
+use serde::{Deserialize, Serialize};
+use tracer_common::lost;
+
+/// What could not be kept within the window. All numbers are null when nothing was traced.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Losses {
+    /// Evidence that found the ring buffer full. Counts are not touched.
+    pub ring_full: Option<u64>,
+    /// Births of cgroups that found their ring buffer full: names may be missing.
+    pub cgroup_ring_full: Option<u64>,
+    /// Counts whose owner found no room: they stand under `unattributed`.
+    pub tallies_full: Option<u64>,
+    /// Counts whose network namespace found no room either.
+    pub overflow_full: Option<u64>,
+    /// Failing calls whose counts are lost.
+    pub frames_full: Option<u64>,
+    /// Refusals whose counts are lost.
+    pub pending_full: Option<u64>,
+    /// Sockets whose share of a tally is not known.
+    pub sockets_full: Option<u64>,
+    /// Prunes and collapses that belonged to no failing call.
+    pub no_frame: Option<u64>,
+    /// Evidence held back because the same owner had just sent some of the same kind. Counts are not touched.
+    pub suppressed_evidence: Option<u64>,
+    /// Runs of our programs that the kernel skipped because one was already running on that CPU; null
+    /// where the kernel does not tell.
+    pub recursion_misses: Option<u64>,
+    /// Refusals that were counted but whose owner was lost.
+    pub unattributed: Option<u64>,
+    /// What could not be read or shown, in words.
+    pub gaps: Vec<String>,
+}
+
+impl Losses {
+    /// Takes over the cells of the kernel programs, in the order of [`lost::NAMES`].
+    pub fn set_cells(&mut self, cells: &[u64; lost::COUNT as usize]) {
+        let cell = |index: u32| cells.get(index as usize).copied();
+        self.ring_full = cell(lost::RING_FULL);
+        self.cgroup_ring_full = cell(lost::CGROUP_RING_FULL);
+        self.tallies_full = cell(lost::TALLIES_FULL);
+        self.overflow_full = cell(lost::OVERFLOW_FULL);
+        self.frames_full = cell(lost::FRAMES_FULL);
+        self.pending_full = cell(lost::PENDING_FULL);
+        self.sockets_full = cell(lost::SOCKETS_FULL);
+        self.no_frame = cell(lost::NO_FRAME);
+    }
+
+    /// Every number with its name in documents.
+    #[must_use]
+    pub const fn named(&self) -> [(&'static str, Option<u64>); 11] {
+        [
+            ("ring_full", self.ring_full),
+            ("cgroup_ring_full", self.cgroup_ring_full),
+            ("tallies_full", self.tallies_full),
+            ("overflow_full", self.overflow_full),
+            ("frames_full", self.frames_full),
+            ("pending_full", self.pending_full),
+            ("sockets_full", self.sockets_full),
+            ("no_frame", self.no_frame),
+            ("suppressed_evidence", self.suppressed_evidence),
+            ("recursion_misses", self.recursion_misses),
+            ("unattributed", self.unattributed),
+        ]
+    }
+}

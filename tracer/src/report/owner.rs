@@ -1,0 +1,163 @@
+//! Who: an owner with OpenTelemetry names, and the one name that is shown.
+
+use serde::{Deserialize, Serialize};
+
+use crate::attribute;
+
+/// What an owner is.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum OwnerKind {
+    /// A Kubernetes pod.
+    Pod,
+    /// A container outside any pod.
+    Container,
+    /// A systemd unit.
+    SystemdUnit,
+    /// A process, where no cgroup tells more.
+    Process,
+    /// A cgroup that is none of the above.
+    Cgroup,
+    /// The kernel itself.
+    Kernel,
+    /// Counted, but the owner was lost because a table was full.
+    Unattributed,
+    /// Counted, but nothing on the node names the owner.
+    #[default]
+    #[serde(other)]
+    Unknown,
+}
+
+/// Where a name came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Source {
+    /// The path of a cgroup.
+    CgroupPath,
+    /// A folder of `/var/log/pods`.
+    PodLogs,
+    /// `/proc/PID`.
+    Proc,
+}
+
+/// Who holds or suffers. Fields after `source` are there only where they are known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Owner {
+    /// What it is.
+    pub kind: OwnerKind,
+    /// The name to show, for example `shop/redis-0`.
+    pub name: String,
+    /// Where the most telling name came from.
+    pub source: Option<Source>,
+    /// Namespace of the pod.
+    #[serde(rename = "k8s.namespace.name", skip_serializing_if = "Option::is_none")]
+    pub k8s_namespace_name: Option<String>,
+    /// Name of the pod.
+    #[serde(rename = "k8s.pod.name", skip_serializing_if = "Option::is_none")]
+    pub k8s_pod_name: Option<String>,
+    /// UID of the pod.
+    #[serde(rename = "k8s.pod.uid", skip_serializing_if = "Option::is_none")]
+    pub k8s_pod_uid: Option<String>,
+    /// Container id; absent when several containers of a pod are summed.
+    #[serde(rename = "container.id", skip_serializing_if = "Option::is_none")]
+    pub container_id: Option<String>,
+    /// Quality-of-service class of the pod: `guaranteed`, `burstable` or `besteffort`.
+    #[serde(rename = "k8s.pod.qos", skip_serializing_if = "Option::is_none")]
+    pub k8s_pod_qos: Option<String>,
+    /// systemd unit, with its suffix.
+    #[serde(rename = "systemd.unit", skip_serializing_if = "Option::is_none")]
+    pub systemd_unit: Option<String>,
+    /// Process id.
+    #[serde(rename = "process.pid", skip_serializing_if = "Option::is_none")]
+    pub process_pid: Option<i32>,
+    /// Command of the process.
+    #[serde(rename = "process.command", skip_serializing_if = "Option::is_none")]
+    pub process_command: Option<String>,
+    /// Path of the cgroup from the root of its hierarchy.
+    #[serde(rename = "cgroup.path", skip_serializing_if = "Option::is_none")]
+    pub cgroup_path: Option<String>,
+    /// Id of the cgroup.
+    #[serde(rename = "cgroup.id", skip_serializing_if = "Option::is_none")]
+    pub cgroup_id: Option<String>,
+}
+
+impl From<&attribute::Owner> for Owner {
+    fn from(owner: &attribute::Owner) -> Self {
+        Self {
+            kind: owner.kind.into(),
+            name: shown_name(owner),
+            source: owner.source.map(Into::into),
+            k8s_namespace_name: owner.namespace.clone(),
+            k8s_pod_name: owner.pod.clone(),
+            k8s_pod_uid: owner.pod_uid.clone(),
+            container_id: owner.container_id.clone(),
+            k8s_pod_qos: owner.qos.clone(),
+            systemd_unit: owner.unit.clone(),
+            process_pid: owner.process.as_ref().map(|(pid, _)| *pid),
+            process_command: owner.process.as_ref().map(|(_, command)| command.clone()),
+            cgroup_path: owner.cgroup_path.clone(),
+            cgroup_id: owner.cgroup_id.map(|id| id.to_string()),
+        }
+    }
+}
+
+impl From<attribute::OwnerKind> for OwnerKind {
+    fn from(kind: attribute::OwnerKind) -> Self {
+        match kind {
+            attribute::OwnerKind::Pod => Self::Pod,
+            attribute::OwnerKind::Container => Self::Container,
+            attribute::OwnerKind::SystemdUnit => Self::SystemdUnit,
+            attribute::OwnerKind::Process => Self::Process,
+            attribute::OwnerKind::Cgroup => Self::Cgroup,
+            attribute::OwnerKind::Kernel => Self::Kernel,
+            attribute::OwnerKind::Unknown => Self::Unknown,
+            attribute::OwnerKind::Unattributed => Self::Unattributed,
+        }
+    }
+}
+
+impl From<attribute::Source> for Source {
+    fn from(source: attribute::Source) -> Self {
+        match source {
+            attribute::Source::CgroupPath => Self::CgroupPath,
+            attribute::Source::PodLogs => Self::PodLogs,
+            attribute::Source::Proc => Self::Proc,
+        }
+    }
+}
+
+/// Digits of a container id that are shown, as container tools do.
+const SHORT_ID: usize = 12;
+
+/// The name by which people know an owner, raw: renderings make it safe.
+fn shown_name(owner: &attribute::Owner) -> String {
+    let best = match owner.kind {
+        attribute::OwnerKind::Pod => match (&owner.namespace, &owner.pod, &owner.pod_uid) {
+            (Some(namespace), Some(pod), _) => Some(format!("{namespace}/{pod}")),
+            (None, Some(pod), _) => Some(pod.clone()),
+            (_, None, Some(uid)) => Some(format!("pod {uid}")),
+            (_, None, None) => None,
+        },
+        attribute::OwnerKind::Container => owner.container_id.as_ref().map(|id| {
+            format!(
+                "container {}",
+                id.chars().take(SHORT_ID).collect::<String>()
+            )
+        }),
+        attribute::OwnerKind::SystemdUnit => owner.unit.clone(),
+        attribute::OwnerKind::Process => owner
+            .process
+            .as_ref()
+            .map(|(pid, command)| format!("{command}[{pid}]")),
+        attribute::OwnerKind::Cgroup => owner.cgroup_path.clone(),
+        attribute::OwnerKind::Kernel => Some("kernel".to_owned()),
+        attribute::OwnerKind::Unattributed => Some("unattributed (tables full)".to_owned()),
+        attribute::OwnerKind::Unknown => None,
+    };
+    best.or_else(|| owner.cgroup_path.clone())
+        .or_else(|| owner.cgroup_id.map(|id| format!("unknown (cgroup {id})")))
+        .unwrap_or_else(|| "unknown".to_owned())
+}

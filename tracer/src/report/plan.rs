@@ -1,0 +1,102 @@
+//! What the kernel let us see.
+
+use serde::{Deserialize, Serialize};
+
+use crate::kernel::plan;
+
+/// What tcpress does on this kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Plan {
+    /// Why nothing was traced; null when something was.
+    pub impossible: Option<String>,
+    /// Every probe, attached or not.
+    pub probes: Vec<Probe>,
+    /// How well each counter is seen.
+    pub counters: Vec<CounterSight>,
+    /// What this kernel does not let us see, in words.
+    pub notes: Vec<String>,
+}
+
+/// One probe.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Probe {
+    /// Kernel function or tracepoint.
+    pub hook: String,
+    /// How it is attached: `fentry`, `fexit` or `tp_btf`.
+    pub flavour: String,
+    /// Programs that go there.
+    pub programs: Vec<String>,
+    /// Why it is not attached; null when it is.
+    pub missing: Option<String>,
+}
+
+/// How well a counter is seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CounterSight {
+    /// Name in `/proc/net/netstat`.
+    pub counter: String,
+    /// How well.
+    pub sight: Sight,
+    /// Why it is not exact; null when it is.
+    pub why: Option<String>,
+}
+
+/// How well something is seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Sight {
+    /// Counted as the kernel counts.
+    Exact,
+    /// Inferred; it may differ from the kernel's count.
+    Derived,
+    /// Not seen.
+    #[default]
+    Blind,
+}
+
+impl Sight {
+    /// Its name in documents.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Exact => "exact",
+            Self::Derived => "derived",
+            Self::Blind => "blind",
+        }
+    }
+}
+
+impl From<plan::Sight> for Sight {
+    fn from(sight: plan::Sight) -> Self {
+        match sight {
+            plan::Sight::Exact => Self::Exact,
+            plan::Sight::Derived => Self::Derived,
+            plan::Sight::Blind => Self::Blind,
+        }
+    }
+}
+
+impl From<&plan::Plan> for Plan {
+    fn from(plan: &plan::Plan) -> Self {
+        let probe = |probe: &plan::Probe| Probe {
+            hook: probe.hook.clone(),
+            flavour: probe.flavour.name().to_owned(),
+            programs: probe.programs.clone(),
+            missing: probe.missing.clone(),
+        };
+        let counter = |counter: &plan::CounterSight| CounterSight {
+            counter: counter.counter.name().to_owned(),
+            sight: counter.sight.into(),
+            why: counter.why.clone(),
+        };
+        Self {
+            impossible: plan.impossible.clone(),
+            probes: plan.probes.iter().map(probe).collect(),
+            counters: plan.counters.iter().map(counter).collect(),
+            notes: plan.notes.clone(),
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! Our counts against the kernel's.
+
+use serde::{Deserialize, Serialize};
+
+use crate::indicators::{Row, RowState};
+
+/// One counter of one network namespace. Flat, so that it loads into any table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Reconciliation {
+    /// Inode number of the namespace.
+    pub netns: String,
+    /// Name of the counter in `/proc/net/netstat`.
+    pub counter: String,
+    /// How much the kernel's counter rose; null when it could not be read at both ends.
+    pub kernel: Option<u64>,
+    /// How much was attributed to owners; null when nothing was traced.
+    pub attributed: Option<u64>,
+    /// Kernel minus attributed; null when either is.
+    pub residual: Option<i64>,
+    /// Most that the residual may be off because the two were not read at one instant.
+    pub bound: Option<u64>,
+    /// Whether the namespace was there at both ends of the window.
+    pub state: NetnsState,
+}
+
+/// Life of a network namespace within the window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NetnsState {
+    /// There at both ends.
+    #[default]
+    Present,
+    /// Born within it: its counters started at 0.
+    Born,
+    /// Died within it: what the kernel counted last is not known.
+    Gone,
+}
+
+impl From<&Row> for Reconciliation {
+    fn from(row: &Row) -> Self {
+        Self {
+            netns: row.netns_inum.to_string(),
+            counter: row.counter.name().to_owned(),
+            kernel: row.kernel,
+            attributed: row.attributed,
+            residual: row.residual(),
+            bound: row.bound,
+            state: match row.state {
+                RowState::Present => NetnsState::Present,
+                RowState::Born => NetnsState::Born,
+                RowState::Gone => NetnsState::Gone,
+            },
+        }
+    }
+}

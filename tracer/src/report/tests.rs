@@ -1,0 +1,11 @@
+//! Whole reports from inputs made by hand. Golden files show what people see; the numbers are asserted
+//! beside them by arithmetic on the inputs.
+
+mod accusation;
+mod compatibility;
+mod counters;
+mod degraded;
+mod fixture;
+mod golden;
+mod hostile;
+mod incident;

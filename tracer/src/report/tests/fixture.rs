@@ -1,0 +1,361 @@
+//! A small node made by hand: pods with cgroups, sockets, tallies. Defaults are a quiet node.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
+
+use jiff::Timestamp;
+use tracer_common::{
+    ABI_VERSION, EventRecord, SocketState, TallyKey, TallyValue, Tuple, tally::slot,
+};
+
+use crate::{
+    aggregate::Delta,
+    attribute::{Owner, OwnerKind, Source},
+    holders::{Scan, Socket, TcpState, socket::SocketMemory},
+    indicators::{Counter, Row, RowState, TcpMemory},
+    kernel::plan::{CounterSight, Flavour, Plan, Probe, Sight},
+    report::{Inputs, Node, Report, Window, build},
+};
+
+/// Size of a page on the made node.
+pub(super) const PAGE: u64 = 4096;
+/// Start of the window: 2026-03-14T15:09:26Z.
+const START: i64 = 1_773_500_966;
+/// Length of the window: 10 s.
+pub(super) const WINDOW_NS: u64 = 10_000_000_000;
+
+/// Cgroup ids.
+pub(super) const LEAKY: u64 = 101;
+pub(super) const REDIS: u64 = 202;
+pub(super) const REDIS_SIDECAR: u64 = 203;
+pub(super) const WEB: u64 = 303;
+
+/// Everything that [`Inputs`] borrows.
+pub(super) struct Fixture {
+    pub(super) node: Node,
+    pub(super) plan: Plan,
+    pub(super) duration_ns: u64,
+    pub(super) traced: bool,
+    pub(super) deltas: Vec<Delta>,
+    pub(super) owners: BTreeMap<u64, Owner>,
+    pub(super) start: Option<Scan>,
+    pub(super) end: Option<Scan>,
+    pub(super) memory: TcpMemory,
+    pub(super) rows: Vec<Row>,
+    pub(super) netns_owners: BTreeMap<u32, BTreeSet<Owner>>,
+    pub(super) losses: [u64; 8],
+    pub(super) recursion_misses: Option<u64>,
+    pub(super) gaps: Vec<String>,
+    pub(super) states: Vec<(u64, SocketState)>,
+    pub(super) events: Vec<EventRecord>,
+}
+
+impl Fixture {
+    /// Three pods, one of them with two containers; nothing happens.
+    pub(super) fn quiet() -> Self {
+        let owners = [
+            (
+                LEAKY,
+                pod(
+                    "shop",
+                    "leaky",
+                    "11111111-0000-4000-8000-000000000001",
+                    "aaaa",
+                ),
+            ),
+            (
+                REDIS,
+                pod(
+                    "cache",
+                    "redis-0",
+                    "22222222-0000-4000-8000-000000000002",
+                    "bbbb",
+                ),
+            ),
+            (
+                REDIS_SIDECAR,
+                pod(
+                    "cache",
+                    "redis-0",
+                    "22222222-0000-4000-8000-000000000002",
+                    "cccc",
+                ),
+            ),
+            (
+                WEB,
+                pod(
+                    "shop",
+                    "web-7",
+                    "33333333-0000-4000-8000-000000000003",
+                    "dddd",
+                ),
+            ),
+        ];
+        let owners = owners
+            .into_iter()
+            .map(|(id, owner)| {
+                (
+                    id,
+                    Owner {
+                        cgroup_id: Some(id),
+                        ..owner
+                    },
+                )
+            })
+            .collect();
+        Self {
+            node: Node {
+                k8s_node_name: Some("node-7".into()),
+                host_name: "node-7.example".into(),
+                kernel: "6.1.0-32-amd64".into(),
+                arch: "x86_64".into(),
+                page_size_bytes: PAGE,
+                cpus: 2,
+            },
+            plan: plan(),
+            duration_ns: WINDOW_NS,
+            traced: true,
+            deltas: Vec::new(),
+            owners,
+            start: Some(Scan::default()),
+            end: Some(Scan::default()),
+            memory: TcpMemory {
+                page_size: PAGE,
+                tcp_mem: Some([6_000, 8_000, 12_000]),
+                sockstat_pages: Some(1_200),
+                alloc: Some(40),
+                orphan: Some(0),
+                pressure: Some(false),
+            },
+            rows: rows(Some(0)),
+            netns_owners: BTreeMap::new(),
+            losses: [0; 8],
+            recursion_misses: Some(0),
+            gaps: Vec::new(),
+            states: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    /// Counts for one cgroup.
+    pub(super) fn tally(&mut self, cgroup: u64, fill: impl FnOnce(&mut TallyValue)) {
+        let mut value = TallyValue::ZERO;
+        fill(&mut value);
+        self.deltas.push(Delta {
+            key: key(cgroup),
+            value,
+        });
+    }
+
+    /// `many` sockets of one cgroup at the end of the window.
+    pub(super) fn sockets(
+        &mut self,
+        cgroup: u64,
+        many: u32,
+        state: TcpState,
+        memory: SocketMemory,
+    ) {
+        let scan = self.end.get_or_insert_default();
+        scan.sockets
+            .extend((0..many).map(|n| socket(cgroup, n, state, memory)));
+    }
+
+    /// Sets what the kernel and we counted in one namespace.
+    pub(super) fn row(&mut self, counter: Counter, kernel: Option<u64>, attributed: Option<u64>) {
+        for row in self.rows.iter_mut().filter(|row| row.counter == counter) {
+            row.kernel = kernel;
+            row.attributed = attributed;
+        }
+    }
+
+    /// The report.
+    pub(super) fn report(&self) -> Report {
+        let by_cgroup = |id: u64| {
+            let unknown = Owner {
+                cgroup_id: Some(id),
+                ..Owner::of_kind(OwnerKind::Unknown)
+            };
+            self.owners.get(&id).cloned().unwrap_or(unknown)
+        };
+        let end_ns = i64::try_from(self.duration_ns / 1_000_000_000).unwrap();
+        let start = Timestamp::from_second(START).unwrap();
+        build(&Inputs {
+            version: "0.1.0",
+            window: Window {
+                start,
+                end: Timestamp::from_second(START + end_ns).unwrap(),
+                duration_ns: self.duration_ns,
+            },
+            node: &self.node,
+            plan: &self.plan,
+            traced: self.traced,
+            deltas: &self.deltas,
+            owner_of_key: &|key| by_cgroup(key.cgroup_id),
+            owner_of_socket: &|socket| by_cgroup(socket.cgroup_id.unwrap_or(0)),
+            scan_start: self.start.as_ref(),
+            scan_end: self.end.as_ref(),
+            memory_start: &self.memory,
+            memory_end: &self.memory,
+            rows: &self.rows,
+            netns_owners: &self.netns_owners,
+            losses: self.losses,
+            recursion_misses: self.recursion_misses,
+            gaps: &self.gaps,
+            socket_states: &self.states,
+            events: &self.events,
+            wall_clock: &|ns| {
+                Timestamp::from_nanosecond(i128::from(START) * 1_000_000_000 + i128::from(ns))
+                    .unwrap()
+            },
+        })
+    }
+}
+
+/// A container of a pod, as containerd under the systemd driver makes it.
+pub(super) fn pod(namespace: &str, name: &str, uid: &str, container: &str) -> Owner {
+    let slice = uid.replace('-', "_");
+    Owner {
+        namespace: Some(namespace.into()),
+        pod: Some(name.into()),
+        pod_uid: Some(uid.into()),
+        container_id: Some(container.repeat(16)),
+        qos: Some("burstable".into()),
+        cgroup_path: Some(format!(
+            "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{slice}.slice/cri-containerd-{container}.scope"
+        )),
+        source: Some(Source::PodLogs),
+        ..Owner::of_kind(OwnerKind::Pod)
+    }
+}
+
+/// The key of a cgroup: each has a network namespace of its own, but containers of one pod share theirs.
+pub(super) fn key(cgroup: u64) -> TallyKey {
+    TallyKey {
+        cgroup_id: cgroup,
+        memcg_id: cgroup,
+        netns_cookie: netns(cgroup).into(),
+        netns_inum: netns(cgroup),
+        reserved: 0,
+    }
+}
+
+/// The namespace of a cgroup.
+pub(super) fn netns(cgroup: u64) -> u32 {
+    4_026_532_000 + u32::try_from(cgroup / 100).unwrap()
+}
+
+/// One socket; reads nothing, with two thirds of its receive memory as payload.
+pub(super) fn socket(cgroup: u64, n: u32, state: TcpState, memory: SocketMemory) -> Socket {
+    let port = u16::try_from(40_000 + n).unwrap();
+    Socket {
+        netns_inum: netns(cgroup),
+        local: SocketAddr::from(([10, 0, 0, 1], 8080)),
+        remote: SocketAddr::from(([10, 0, 9, 9], port)),
+        state,
+        inode: 7_000 + n,
+        cookie: cgroup * 10_000 + u64::from(n),
+        cgroup_id: Some(cgroup),
+        memory: Some(memory),
+        unread: memory.rmem_alloc / 3 * 2,
+        unsent: 0,
+    }
+}
+
+/// Memory that lies in the receive queue.
+pub(super) fn received(bytes: u32) -> SocketMemory {
+    SocketMemory {
+        rmem_alloc: bytes,
+        rcvbuf: 131_072,
+        ..SocketMemory::default()
+    }
+}
+
+/// A failure at `at_ns` within the window.
+pub(super) fn event(cgroup: u64, at_ns: u64, queue: usize, limit: usize) -> EventRecord {
+    let mut local = [0; 16];
+    local[..4].copy_from_slice(&[10, 0, 0, 1]);
+    let mut remote = [0; 16];
+    remote[..4].copy_from_slice(&[10, 0, 9, 9]);
+    EventRecord {
+        abi: ABI_VERSION,
+        size: u32::try_from(size_of::<EventRecord>()).unwrap(),
+        at_ns,
+        stall_ns: 25_000,
+        cookie: cgroup * 10_000,
+        owner: key(cgroup),
+        tuple: Tuple {
+            local,
+            remote,
+            family: 2,
+            local_port: 6379,
+            remote_port: 40_000,
+            state: 1,
+        },
+        queue: u32::try_from(queue).unwrap(),
+        limit: u32::try_from(limit).unwrap(),
+        rmem_alloc: 65_536,
+        rcvbuf: 65_536,
+        skb_len: 1_448,
+        skb_truesize: 2_304,
+        unread: 49_152,
+        collapsed: 0,
+        ofo_pruned: 0,
+        pruned: 1,
+        allocated_pages: u64::MAX,
+        tcp_mem_max_pages: u64::MAX,
+    }
+}
+
+/// Sets one verdict of a tally.
+pub(super) fn refuse(value: &mut TallyValue, queue: usize, limit: usize, count: u64) {
+    value.verdicts[slot(queue, limit)] = count;
+}
+
+/// One namespace whose counters all say the same on both sides.
+fn rows(count: Option<u64>) -> Vec<Row> {
+    Counter::ALL
+        .into_iter()
+        .map(|counter| Row {
+            netns_inum: netns(REDIS),
+            counter,
+            kernel: count,
+            attributed: count,
+            bound: Some(0),
+            state: RowState::Present,
+        })
+        .collect()
+}
+
+/// A plan in which everything is exact.
+fn plan() -> Plan {
+    let probe = |hook: &str, flavour| Probe {
+        hook: hook.into(),
+        flavour,
+        programs: vec![format!("{hook}_{}", flavour.name())],
+        missing: None,
+    };
+    Plan {
+        probes: vec![
+            probe("tcp_try_rmem_schedule", Flavour::Fexit),
+            probe("tcp_prune_ofo_queue", Flavour::Fexit),
+            Probe {
+                hook: "tcp_prune_queue".into(),
+                flavour: Flavour::Fexit,
+                programs: Vec::new(),
+                missing: Some("inlined by this kernel".into()),
+            },
+        ],
+        counters: Counter::ALL
+            .into_iter()
+            .map(|counter| CounterSight {
+                counter,
+                sight: Sight::Exact,
+                why: None,
+            })
+            .collect(),
+        impossible: None,
+        notes: Vec::new(),
+    }
+}

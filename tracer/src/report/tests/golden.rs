@@ -1,0 +1,37 @@
+//! Golden files: what people and machines see, compared exactly.
+
+use std::{fs, path::PathBuf};
+
+use crate::{
+    output::{json, table},
+    report::Report,
+};
+
+/// Compares with golden files, JSON and table; `TCPRESS_BLESS=1` writes them anew.
+pub(super) fn check(name: &str, report: &Report) {
+    let table = table::report(report);
+    for line in table.lines() {
+        assert!(line.chars().count() <= 100, "wider than a page: {line}");
+    }
+    let json = json::pretty(report).unwrap();
+    let back: Report = serde_json::from_str(&json).unwrap();
+    assert_eq!(&back, report, "what is written comes back");
+    compare(&format!("{name}.json"), &json);
+    compare(&format!("{name}.txt"), &table);
+}
+
+/// Compares with one golden file.
+pub(super) fn compare(file: &str, text: &str) {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+        .join("../tests/golden")
+        .join(file);
+    if std::env::var_os("TCPRESS_BLESS").is_some() {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(&path, text).unwrap();
+    }
+    let golden = fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        golden == text,
+        "{file} differs; TCPRESS_BLESS=1 writes it anew\n--- golden\n{golden}\n+++ now\n{text}"
+    );
+}

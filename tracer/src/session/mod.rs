@@ -1,0 +1,10 @@
+//! One observation from start to end: what is read when, so that a report can be made of it. The edge that
+//! ties sources and probes together; it decides nothing about what they mean.
+
+mod bracket;
+mod survey;
+mod watch;
+
+pub use bracket::{Bracket, bracket};
+pub use survey::{Survey, node, survey};
+pub use watch::{Observation, Watch, wall_clock};

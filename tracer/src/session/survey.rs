@@ -1,0 +1,94 @@
+//! What can be read without kernel programs, at one time.
+
+use std::{fs, path::Path};
+
+use jiff::Timestamp;
+
+use crate::{
+    holders::{self, Scan},
+    indicators::{
+        TcpMemory, memory,
+        readings::{self, NetnsReading, Readings},
+        rows::{KernelCounts, Snapshot},
+    },
+    report::Node,
+};
+
+/// Counters, memory and holders at one time.
+#[derive(Clone, Debug)]
+pub struct Survey {
+    /// When it was begun.
+    pub at: Timestamp,
+    /// TCP memory of the node.
+    pub memory: TcpMemory,
+    /// The kernel's counters, by network namespace.
+    pub counts: Snapshot,
+    /// Every TCP socket.
+    pub scan: Scan,
+    /// In words: what could not be read.
+    pub gaps: Vec<String>,
+}
+
+/// Reads it all.
+#[must_use]
+pub fn survey(proc: &Path) -> Survey {
+    let at = Timestamp::now();
+    let Readings { readings, mut gaps } = readings::read_all(proc);
+    let namespaces: Vec<_> = readings
+        .iter()
+        .map(|reading| reading.netns.clone())
+        .collect();
+    let scan = holders::scan_namespaces(proc, &namespaces);
+    gaps.extend(scan.gaps.iter().cloned());
+    Survey {
+        at,
+        memory: memory::read(proc),
+        counts: snapshot(readings),
+        scan,
+        gaps,
+    }
+}
+
+/// Readings by number of the namespace.
+#[must_use]
+pub fn snapshot(readings: Vec<NetnsReading>) -> Snapshot {
+    readings
+        .into_iter()
+        .map(
+            |NetnsReading {
+                 netns,
+                 cookie,
+                 netstat,
+             }| {
+                (
+                    netns.inum,
+                    KernelCounts {
+                        cookie,
+                        netstat,
+                        bounds: Default::default(),
+                    },
+                )
+            },
+        )
+        .collect()
+}
+
+/// The node that this process runs on.
+#[must_use]
+pub fn node(proc: &Path, page_size: u64) -> Node {
+    let kernel = |name: &str| {
+        fs::read_to_string(proc.join("sys/kernel").join(name))
+            .map(|text| text.trim().to_owned())
+            .unwrap_or_default()
+    };
+    Node {
+        k8s_node_name: std::env::var("NODE_NAME")
+            .ok()
+            .filter(|name| !name.is_empty()),
+        host_name: kernel("hostname"),
+        kernel: kernel("osrelease"),
+        arch: std::env::consts::ARCH.to_owned(),
+        page_size_bytes: page_size,
+        cpus: std::thread::available_parallelism().map_or(0, |cpus| cpus.get() as u32),
+    }
+}

@@ -1,0 +1,417 @@
+//! A traced window: programs attached, baseline taken, evidence collected, final reading.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use bytes::Bytes;
+use jiff::{SignedDuration, Timestamp};
+use tracer_common::{EventRecord, Layout, Settings, SocketState, TallyKey, lost};
+
+use super::{Bracket, Survey, bracket, survey};
+use crate::{
+    aggregate::{self, Delta},
+    attribute::{Attributor, Sources},
+    decode,
+    holders::Socket,
+    indicators::{Row, rows},
+    kernel::Plan,
+    probe::{LoadError, Ring, Sizes, Tracer},
+    report::{self, Inputs, Node, Report, Window},
+};
+
+/// Records taken from a ring at once.
+const BATCH: usize = 1024;
+/// Records of evidence that are kept; the kernel programs hold back most of a storm already.
+const MAX_EVENTS: usize = 16 * 1024;
+/// Evidence that is sent however fast it comes, of one owner, queue and limit.
+const EVIDENCE_BURST: u64 = 16;
+/// After that, one record of the same kind in this time.
+const EVIDENCE_INTERVAL: Duration = Duration::from_millis(100);
+
+/// What the kernel programs are told before load.
+#[must_use]
+pub const fn settings() -> Settings {
+    Settings {
+        evidence_interval_ns: EVIDENCE_INTERVAL.as_nanos() as u64,
+        evidence_burst: EVIDENCE_BURST,
+    }
+}
+
+/// A window that is open.
+pub struct Watch {
+    tracer: Tracer,
+    events: Ring,
+    births: Ring,
+    started: Instant,
+    started_at: Timestamp,
+    base: Bracket,
+    base_sockets: HashMap<u64, SocketState>,
+    base_lost: [u64; lost::COUNT as usize],
+    base_misses: Option<u64>,
+    kept: Vec<EventRecord>,
+    not_kept: u64,
+    refused: BTreeMap<String, u64>,
+    sources: Sources,
+    /// Names, growing while the window is open.
+    pub attributor: Attributor,
+}
+
+/// Everything of a window, traced or not, that a report is made of.
+pub struct Observation {
+    /// What this kernel allowed.
+    pub plan: Plan,
+    /// Whether kernel programs counted.
+    pub traced: bool,
+    /// The time that counts cover.
+    pub window: Window,
+    /// Counts per key.
+    pub deltas: Vec<Delta>,
+    /// Ours against the kernel's.
+    pub rows: Vec<Row>,
+    /// What the programs lost.
+    pub losses: [u64; lost::COUNT as usize],
+    /// Runs of our programs that may be missing.
+    pub recursion_misses: Option<u64>,
+    /// Per socket.
+    pub sockets: Vec<(u64, SocketState)>,
+    /// Sampled failures.
+    pub events: Vec<EventRecord>,
+    /// In words: what could not be read.
+    pub gaps: Vec<String>,
+    /// At the start.
+    pub start: Survey,
+    /// At the end.
+    pub end: Survey,
+    /// Names.
+    pub attributor: Attributor,
+}
+
+impl Watch {
+    /// Attaches the programs and takes the baseline.
+    ///
+    /// # Errors
+    /// When nothing can be traced on this kernel.
+    pub fn open(
+        plan: Plan,
+        layout: &Layout,
+        sizes: &Sizes,
+        btf: &PathBuf,
+        sources: Sources,
+        attributor: Attributor,
+    ) -> Result<Self, LoadError> {
+        let mut tracer = Tracer::load(plan, layout, &settings(), sizes, btf)?;
+        let refuse = |error: anyhow::Error| LoadError::Impossible(format!("{error:#}"));
+        let events = tracer.events().map_err(refuse)?;
+        let births = tracer.births().map_err(refuse)?;
+        let map = |error: aya::maps::MapError| LoadError::Impossible(error.to_string());
+        let base = bracket(&tracer, &sources.proc).map_err(map)?;
+        Ok(Self {
+            base_sockets: tracer.sockets().map_err(map)?.into_iter().collect(),
+            base_lost: tracer.lost().map_err(map)?,
+            base_misses: tracer.possible_misses(),
+            tracer,
+            events,
+            births,
+            started: Instant::now(),
+            started_at: Timestamp::now(),
+            base,
+            kept: Vec::new(),
+            not_kept: 0,
+            refused: BTreeMap::new(),
+            sources,
+            attributor,
+        })
+    }
+
+    /// How many probes are attached.
+    #[must_use]
+    pub fn probes(&self) -> usize {
+        self.tracer
+            .plan
+            .probes
+            .iter()
+            .filter(|probe| probe.missing.is_none())
+            .count()
+    }
+
+    /// Waits for evidence; births of cgroups are learnt on the way.
+    ///
+    /// # Errors
+    /// When the kernel refuses to have a ring buffer polled.
+    pub async fn next(&mut self) -> std::io::Result<Vec<EventRecord>> {
+        loop {
+            tokio::select! {
+                births = self.births.next(BATCH) => {
+                    let births = births?;
+                    self.learn(&births);
+                }
+                records = self.events.next(BATCH) => {
+                    let records = records?;
+                    // A cgroup is born before its sockets suffer.
+                    let births = self.births.drain(BATCH);
+                    self.learn(&births);
+                    return Ok(self.decode(&records));
+                }
+            }
+        }
+    }
+
+    /// Keeps evidence for the report.
+    pub fn keep(&mut self, events: Vec<EventRecord>) {
+        let room = MAX_EVENTS - self.kept.len();
+        self.not_kept += events.len().saturating_sub(room) as u64;
+        self.kept.extend(events.into_iter().take(room));
+    }
+
+    fn learn(&mut self, births: &[Bytes]) {
+        for bytes in births {
+            match decode::birth(bytes) {
+                // Ids of other hierarchies are numbers of their own.
+                Ok(birth) if birth.hierarchy == 0 => {
+                    self.attributor.cgroups.learn(birth.id, &birth.path);
+                }
+                Ok(_) => {}
+                Err(error) => *self.refused.entry(error.to_string()).or_default() += 1,
+            }
+        }
+    }
+
+    fn decode(&mut self, records: &[Bytes]) -> Vec<EventRecord> {
+        let mut events = Vec::with_capacity(records.len());
+        for bytes in records {
+            match decode::event(bytes) {
+                Ok(event) => events.push(event),
+                Err(error) => *self.refused.entry(error.to_string()).or_default() += 1,
+            }
+        }
+        events
+    }
+
+    /// Evidence that is there and was not waited for.
+    pub fn drain(&mut self) -> Vec<EventRecord> {
+        let births = self.births.drain(usize::MAX);
+        self.learn(&births);
+        let records = self.events.drain(usize::MAX);
+        self.decode(&records)
+    }
+
+    /// What the programs lost so far, and could not be read.
+    ///
+    /// # Errors
+    /// When the kernel refuses to have a map read.
+    pub fn losses(&self) -> anyhow::Result<[u64; lost::COUNT as usize]> {
+        let mut losses = self.tracer.lost()?;
+        for (now, base) in losses.iter_mut().zip(self.base_lost) {
+            *now = now.saturating_sub(base);
+        }
+        Ok(losses)
+    }
+
+    /// Evidence that was held back so far, because its owner had just sent some of the same kind.
+    ///
+    /// # Errors
+    /// When the kernel refuses to have a map read.
+    pub fn suppressed(&self) -> anyhow::Result<u64> {
+        let now = self.tracer.read()?.tallies;
+        let of = |tallies: &aggregate::Tallies| -> u64 {
+            tallies.values().map(|value| value.suppressed).sum()
+        };
+        Ok(of(&now).saturating_sub(of(&self.base.tallies)))
+    }
+
+    /// Takes the final reading and closes the window.
+    ///
+    /// # Errors
+    /// When the kernel refuses to have a map read.
+    pub fn close(mut self, start: Survey) -> anyhow::Result<Observation> {
+        let last = bracket(&self.tracer, &self.sources.proc).context("cannot read the counts")?;
+        let duration = self.started.elapsed();
+        let end_at = Timestamp::now();
+        let left = self.drain();
+        self.keep(left);
+        let losses = self.losses()?;
+        let recursion_misses = self.tracer.possible_misses().zip(self.base_misses);
+        let sockets = self.socket_states()?;
+        let mut end = survey(&self.sources.proc);
+        end.counts = last.counts;
+        self.sources.refresh(&mut self.attributor);
+        let all: Vec<Socket> = start
+            .scan
+            .sockets
+            .iter()
+            .chain(&end.scan.sockets)
+            .cloned()
+            .collect();
+        self.sources.find_processes(&mut self.attributor, &all);
+
+        let deltas = aggregate::deltas(&self.base.tallies, &last.tallies);
+        let rows = rows::rows(&self.base.counts, &end.counts, Some(&deltas));
+        let mut gaps = start.gaps.clone();
+        gaps.extend(last.gaps);
+        gaps.extend(end.gaps.iter().cloned());
+        gaps.extend(self.attributor.gaps());
+        gaps.extend(
+            self.refused
+                .iter()
+                .map(|(why, count)| format!("{count} times: {why}")),
+        );
+        if self.not_kept > 0 {
+            gaps.push(format!(
+                "{} records of evidence were not kept: more than {MAX_EVENTS} came",
+                self.not_kept
+            ));
+        }
+        gaps.sort();
+        gaps.dedup();
+        Ok(Observation {
+            plan: self.tracer.plan.clone(),
+            traced: true,
+            window: Window {
+                start: self.started_at,
+                end: end_at,
+                duration_ns: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
+            },
+            deltas,
+            rows,
+            losses,
+            recursion_misses: recursion_misses.map(|(now, base)| now.saturating_sub(base)),
+            sockets,
+            events: self.kept,
+            gaps,
+            start,
+            end,
+            attributor: self.attributor,
+        })
+    }
+
+    /// What each socket suffered within the window.
+    fn socket_states(&self) -> anyhow::Result<Vec<(u64, SocketState)>> {
+        let mut sockets = self.tracer.sockets()?;
+        for (cookie, state) in &mut sockets {
+            let Some(base) = self.base_sockets.get(cookie) else {
+                continue;
+            };
+            for (now, base) in state.verdicts.iter_mut().zip(base.verdicts) {
+                *now = now.saturating_sub(base);
+            }
+            state.prunes = state.prunes.saturating_sub(base.prunes);
+        }
+        sockets.retain(|(_, state)| state.prunes + state.verdicts.iter().sum::<u64>() > 0);
+        Ok(sockets)
+    }
+}
+
+impl Observation {
+    /// A window without kernel programs, or a snapshot when both surveys are the same.
+    #[must_use]
+    pub fn untraced(
+        plan: Plan,
+        sources: &Sources,
+        mut attributor: Attributor,
+        start: Survey,
+        end: Survey,
+        duration: Duration,
+    ) -> Self {
+        let all: Vec<Socket> = start
+            .scan
+            .sockets
+            .iter()
+            .chain(&end.scan.sockets)
+            .cloned()
+            .collect();
+        sources.find_processes(&mut attributor, &all);
+        let mut gaps: Vec<String> = start.gaps.iter().chain(&end.gaps).cloned().collect();
+        gaps.extend(attributor.gaps());
+        gaps.sort();
+        gaps.dedup();
+        Self {
+            plan,
+            traced: false,
+            window: Window {
+                start: start.at,
+                end: end.at,
+                duration_ns: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
+            },
+            deltas: Vec::new(),
+            rows: rows::rows(&start.counts, &end.counts, None),
+            losses: [0; lost::COUNT as usize],
+            recursion_misses: None,
+            sockets: Vec::new(),
+            events: Vec::new(),
+            gaps,
+            start,
+            end,
+            attributor,
+        }
+    }
+
+    /// The report of it.
+    #[must_use]
+    pub fn report(&self, node: &Node) -> Report {
+        let known = self.known_sockets();
+        let owner_of_key = |key: &TallyKey| match known.get(key) {
+            Some(socket) => self.attributor.owner_of_with(key, socket),
+            None => self.attributor.owner_of(key),
+        };
+        let owner_of_socket = |socket: &Socket| self.attributor.owner_of_socket(socket);
+        report::build(&Inputs {
+            version: env!("CARGO_PKG_VERSION"),
+            window: self.window,
+            node,
+            plan: &self.plan,
+            traced: self.traced,
+            deltas: &self.deltas,
+            owner_of_key: &owner_of_key,
+            owner_of_socket: &owner_of_socket,
+            scan_start: Some(&self.start.scan),
+            scan_end: Some(&self.end.scan),
+            memory_start: &self.start.memory,
+            memory_end: &self.end.memory,
+            rows: &self.rows,
+            netns_owners: &BTreeMap::new(),
+            losses: self.losses,
+            recursion_misses: self.recursion_misses,
+            gaps: &self.gaps,
+            socket_states: &self.sockets,
+            events: &self.events,
+            wall_clock: &wall_clock(),
+        })
+    }
+
+    /// One socket of each key of which a scan found one: it helps where the ids of the key tell nothing.
+    fn known_sockets(&self) -> HashMap<TallyKey, &Socket> {
+        let scanned: HashMap<u64, &Socket> = self
+            .start
+            .scan
+            .sockets
+            .iter()
+            .chain(&self.end.scan.sockets)
+            .map(|socket| (socket.cookie, socket))
+            .collect();
+        self.sockets
+            .iter()
+            .filter_map(|(cookie, state)| Some((state.owner, *scanned.get(cookie)?)))
+            .collect()
+    }
+}
+
+/// The wall clock of a moment of `CLOCK_MONOTONIC`, by the two clocks as they stand now.
+pub fn wall_clock() -> impl Fn(u64) -> Timestamp {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the struct is ours; this clock exists on every Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    let monotonic = SignedDuration::new(now.tv_sec, now.tv_nsec as i32);
+    let wall = Timestamp::now();
+    move |at_ns| {
+        let at = SignedDuration::from_nanos(i64::try_from(at_ns).unwrap_or(i64::MAX));
+        wall.checked_sub(monotonic.saturating_sub(at))
+            .unwrap_or(wall)
+    }
+}
