@@ -62,7 +62,7 @@ pub fn play(window: Duration, show: bool) -> Result<()> {
     let sizes = "--request 16384 --response 32768";
     let _server = redis.recipe(&format!("echo-server --listen 0.0.0.0:6379 {sizes}"))?;
     let client = frontend.recipe(&format!(
-        "echo-client --to {} --connections 4 --pause 150 {sizes}",
+        "echo-client --to {} --connections 6 --pause 80 {sizes}",
         redis.endpoint(6379)
     ))?;
     let before = pods
