@@ -16,11 +16,11 @@ use crate::scenario::{refuse_on_a_real_node, sweep};
 use crate::snmp::Counters;
 use crate::tcpress;
 
-/// `net.ipv4.tcp_mem` in pages: 24 MiB at most. Far above the reserve of 1 MiB that kernels since 6.1 keep per CPU, and the
+/// `net.ipv4.tcp_mem` in pages: 12 MiB at most. Well above the reserve of 1 MiB that kernels since 6.1 keep per CPU, and the
 /// pressure limit close to the maximum, so that a refusal for the fair share happens near the maximum too.
-const TCP_MEM: [u64; 3] = [5600, 5900, 6144];
+const TCP_MEM: [u64; 3] = [2800, 2950, 3072];
 /// Connections of the leak and bytes offered on each: together more than the memory, each less than its receive buffer.
-const LEAK: (u32, u32) = (600, 48_000);
+const LEAK: (u32, u32) = (320, 48_000);
 /// Before the window ends, senders are stopped this long: the final reading finds the node at rest.
 const REST: Duration = Duration::from_secs(4);
 
@@ -62,7 +62,7 @@ pub fn play(window: Duration, show: bool) -> Result<()> {
     let sizes = "--request 16384 --response 32768";
     let _server = redis.recipe(&format!("echo-server --listen 0.0.0.0:6379 {sizes}"))?;
     let client = frontend.recipe(&format!(
-        "echo-client --to {} --connections 4 --pause 50 {sizes}",
+        "echo-client --to {} --connections 6 --pause 80 {sizes}",
         redis.endpoint(6379)
     ))?;
     let before = pods

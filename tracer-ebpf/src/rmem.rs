@@ -48,6 +48,13 @@ fn exit(ctx: &aya_ebpf::programs::FExitContext, _twin: Twin) {
         return;
     };
     judge(sk, skb, frame, failed);
+    #[cfg(feature = "log")]
+    aya_log_ebpf::debug!(
+        ctx,
+        "admission in trouble: failed {}, schedules failed {}",
+        u32::from(failed),
+        frame::larger(frame.failed)
+    );
     frame::close(sk as u64);
 }
 

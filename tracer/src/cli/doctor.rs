@@ -4,10 +4,13 @@ use std::{io::Write as _, process::ExitCode};
 
 use super::{Bounds, Format, Paths};
 use crate::{
-    kernel::{Facts, Plan, facts::Types, plan},
+    indicators::memory,
+    kernel::{Facts, Plan, plan},
+    output::{self, json},
     probe::{Price, Tracer},
+    report::{Checkup, checkup},
+    session::{node, settings},
 };
-use tracer_common::Settings;
 
 /// What this kernel allows, the plan that follows, its price, and what is missing.
 ///
@@ -25,9 +28,24 @@ pub(super) struct Args {
 pub(super) fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
     let facts = paths.facts();
     let (plan, price) = try_plan(paths, args, &facts);
+    let can_trace = plan.impossible.is_none();
+    let checkup = Checkup {
+        schema: checkup::SCHEMA.to_owned(),
+        tcpress: env!("CARGO_PKG_VERSION").to_owned(),
+        node: node(&paths.proc, memory::read(&paths.proc).page_size),
+        can_trace,
+        checks: checkup::checks(&facts),
+        plan: (&plan).into(),
+        price: price.as_ref().map(Into::into),
+    };
+    let text = match args.output {
+        Format::Table => output::checkup::table(&checkup),
+        Format::Json => json::pretty(&checkup)?,
+    };
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{plan:#?} {price:#?}")?;
-    Ok(if plan.impossible.is_none() {
+    out.write_all(text.as_bytes())?;
+    out.flush()?;
+    Ok(if can_trace {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -40,18 +58,8 @@ fn try_plan(paths: &Paths, args: &Args, facts: &Facts) -> (Plan, Option<Price>) 
     let (None, Ok(types)) = (&plan.impossible, &facts.types) else {
         return (plan, None);
     };
-    let Types { resolved, .. } = types;
-    let settings = Settings {
-        evidence_interval_ns: 100_000_000,
-        evidence_burst: 16,
-    };
-    match Tracer::load(
-        plan,
-        &resolved.layout,
-        &settings,
-        &args.bounds.sizes(),
-        &paths.btf,
-    ) {
+    let layout = &types.resolved.layout;
+    match Tracer::load(plan, layout, &settings(), &args.bounds.sizes(), &paths.btf) {
         Ok(tracer) => {
             let price = tracer.price();
             (tracer.plan, Some(price))

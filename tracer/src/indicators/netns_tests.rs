@@ -131,7 +131,7 @@ fn a_reused_path_is_not_entered() {
     };
     assert_eq!(
         visit(proc.path(), &[reused], |netns, _| netns.inum).results,
-        []
+        Vec::<u32>::new()
     );
 }
 

@@ -147,22 +147,18 @@ impl Btf {
     pub fn field(&self, path: &str) -> Option<FieldAt> {
         let mut names = path.split('.');
         let mut ty = self.find(names.next()?, &[kind::STRUCT, kind::UNION])?;
-        let mut at = FieldAt {
-            bit_offset: 0,
-            bits: None,
-            size: 0,
-        };
+        let mut found: Option<FieldAt> = None;
         for name in names {
             let (member, offset) = self.member(ty, name, 0)?;
-            let size = self.size(member.type_id, 0)?;
-            at = FieldAt {
-                bit_offset: at.bit_offset + offset,
+            let before = found.map_or(0, |outer| outer.bit_offset);
+            found = Some(FieldAt {
+                bit_offset: before.checked_add(offset)?,
                 bits: member.bits,
-                size,
-            };
+                size: self.size(member.type_id, 0)?,
+            });
             ty = self.strip(member.type_id)?;
         }
-        Some(at)
+        found
     }
 
     fn find(&self, name: &str, kinds: &[u32]) -> Option<Type> {
@@ -235,7 +231,7 @@ impl Btf {
             let member_name = u32_at(&self.data, at)?;
             if member_name == 0 || self.name_is(member_name, "") {
                 let (member, inner) = self.member(self.strip(type_id)?, name, depth + 1)?;
-                return Some((member, offset + inner));
+                return Some((member, offset.checked_add(inner)?));
             }
             self.name_is(member_name, name)
                 .then_some((Member { type_id, bits }, offset))
@@ -270,3 +266,7 @@ fn u32_at(data: &[u8], at: usize) -> Option<u32> {
     let bytes = data.get(at..at.checked_add(4)?)?;
     Some(u32::from_le_bytes(bytes.try_into().ok()?))
 }
+
+#[cfg(test)]
+#[path = "btf_tests.rs"]
+mod tests;

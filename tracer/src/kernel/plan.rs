@@ -1,5 +1,9 @@
 //! From facts to probes: what is attached, and what is therefore exact, derived or blind. Pure.
 
+mod hooks;
+
+use hooks::{HOOKS, Hook};
+
 use super::{
     facts::{Facts, Types},
     layout,
@@ -77,183 +81,6 @@ pub struct Plan {
     pub notes: Vec<String>,
 }
 
-/// One hook that the plan knows, and the programs for it by number of arguments.
-struct Hook {
-    name: &'static str,
-    flavour: Flavour,
-    /// Number of arguments in BTF, and the program that reads it so.
-    programs: &'static [(usize, &'static str)],
-    /// Whether there are two copies of each program.
-    doubled: bool,
-    /// Counters that are not exact without it.
-    needed_by: &'static [(Counter, Sight)],
-    /// What is lost without it, beyond counters.
-    otherwise: Option<&'static str>,
-}
-
-use Counter::{OfoPruned, PruneCalled, RcvPruned, TCPOFODrop, TCPRcvCollapsed, TCPRcvQDrop};
-use Sight::{Blind, Derived};
-
-/// Outermost first: whatever is attached later runs inside what is attached already, so that no call is
-/// seen to end whose beginning was missed. Detached in reverse.
-const HOOKS: &[Hook] = &[
-    Hook {
-        name: "tcp_destroy_sock",
-        flavour: Flavour::TpBtf,
-        programs: &[(0, "destroy_sock")],
-        doubled: false,
-        needed_by: &[],
-        otherwise: Some("the state of sockets that died is not closed"),
-    },
-    Hook {
-        name: "cgroup_mkdir",
-        flavour: Flavour::TpBtf,
-        programs: &[(0, "cgroup_mkdir")],
-        doubled: false,
-        needed_by: &[],
-        otherwise: Some("cgroups that are born and die within the window have no name"),
-    },
-    // match-proto:v5.10:net/ipv4/tcp_input.c:static void tcp_data_queue(struct sock *sk, struct sk_buff *skb)
-    Hook {
-        name: "tcp_data_queue",
-        flavour: Flavour::Fexit,
-        programs: &[(2, "data_queue_exit")],
-        doubled: true,
-        needed_by: &[(TCPRcvQDrop, Blind)],
-        otherwise: None,
-    },
-    // match-proto:v5.10:net/ipv4/tcp_input.c:int tcp_send_rcvq(struct sock *sk, struct msghdr *msg, size_t size)
-    Hook {
-        name: "tcp_send_rcvq",
-        flavour: Flavour::Fexit,
-        programs: &[(3, "send_rcvq_exit")],
-        doubled: true,
-        needed_by: &[(TCPRcvQDrop, Derived), (TCPOFODrop, Derived)],
-        otherwise: None,
-    },
-    Hook {
-        name: "tcp_send_rcvq",
-        flavour: Flavour::Fentry,
-        programs: &[(3, "send_rcvq_enter")],
-        doubled: true,
-        needed_by: &[(TCPRcvQDrop, Derived), (TCPOFODrop, Derived)],
-        otherwise: None,
-    },
-    // match-proto:v5.10:net/ipv4/tcp_output.c:void sk_forced_mem_schedule(struct sock *sk, int size)
-    Hook {
-        name: "sk_forced_mem_schedule",
-        flavour: Flavour::Fentry,
-        programs: &[(2, "forced_enter")],
-        doubled: true,
-        needed_by: &[(TCPRcvQDrop, Derived)],
-        otherwise: None,
-    },
-    // match-proto:v5.10:net/ipv4/tcp_input.c:static int tcp_try_rmem_schedule(struct sock *sk, struct sk_buff *skb, unsigned int size)
-    Hook {
-        name: "tcp_try_rmem_schedule",
-        flavour: Flavour::Fexit,
-        programs: &[(3, "rmem_exit")],
-        doubled: true,
-        needed_by: &[
-            (PruneCalled, Blind),
-            (RcvPruned, Blind),
-            (OfoPruned, Blind),
-            (TCPRcvCollapsed, Blind),
-            (TCPRcvQDrop, Blind),
-            (TCPOFODrop, Blind),
-        ],
-        otherwise: None,
-    },
-    Hook {
-        name: "tcp_try_rmem_schedule",
-        flavour: Flavour::Fentry,
-        programs: &[(3, "rmem_enter")],
-        doubled: true,
-        needed_by: &[
-            (PruneCalled, Blind),
-            (RcvPruned, Blind),
-            (OfoPruned, Blind),
-            (TCPRcvCollapsed, Blind),
-            (TCPRcvQDrop, Blind),
-            (TCPOFODrop, Blind),
-        ],
-        otherwise: None,
-    },
-    // match-proto:v5.10:net/ipv4/tcp_input.c:static int tcp_prune_queue(struct sock *sk)
-    Hook {
-        name: "tcp_prune_queue",
-        flavour: Flavour::Fentry,
-        programs: &[(1, "prune_enter"), (2, "prune_enter")],
-        doubled: true,
-        needed_by: &[],
-        otherwise: None,
-    },
-    // match-proto:v5.10:net/ipv4/tcp_input.c:static bool tcp_prune_ofo_queue(struct sock *sk)
-    // match-proto:v6.12:net/ipv4/tcp_input.c:static bool tcp_prune_ofo_queue(struct sock *sk, const struct sk_buff *in_skb)
-    Hook {
-        name: "tcp_prune_ofo_queue",
-        flavour: Flavour::Fexit,
-        programs: &[(1, "prune_ofo_exit_1"), (2, "prune_ofo_exit_2")],
-        doubled: true,
-        needed_by: &[
-            (OfoPruned, Blind),
-            (PruneCalled, Derived),
-            (RcvPruned, Derived),
-        ],
-        otherwise: None,
-    },
-    // match-proto:v5.10:net/ipv4/tcp_input.c:static struct sk_buff *tcp_collapse_one(struct sock *sk, struct sk_buff *skb, struct sk_buff_head *list, struct rb_root *root)
-    Hook {
-        name: "tcp_collapse_one",
-        flavour: Flavour::Fentry,
-        programs: &[(4, "collapse_one_enter")],
-        doubled: true,
-        needed_by: &[(TCPRcvCollapsed, Blind), (PruneCalled, Derived)],
-        otherwise: None,
-    },
-    // match-proto:v5.10:net/core/sock.c:int __sk_mem_schedule(struct sock *sk, int size, int kind)
-    Hook {
-        name: "__sk_mem_schedule",
-        flavour: Flavour::Fexit,
-        programs: &[(3, "schedule_exit")],
-        doubled: true,
-        needed_by: &[
-            (PruneCalled, Derived),
-            (RcvPruned, Derived),
-            (TCPRcvQDrop, Derived),
-            (TCPOFODrop, Derived),
-        ],
-        otherwise: Some("refusals by tcp_mem and by a memory cgroup are not seen"),
-    },
-    Hook {
-        name: "sock_exceed_buf_limit",
-        flavour: Flavour::TpBtf,
-        programs: &[(0, "exceed_buf_limit")],
-        doubled: false,
-        needed_by: &[],
-        otherwise: Some("which limit refused is unknown unless it was the receive buffer"),
-    },
-    // match-proto:v6.18:mm/memcontrol.c:bool mem_cgroup_sk_charge(const struct sock *sk, unsigned int nr_pages, gfp_t gfp_mask)
-    Hook {
-        name: "mem_cgroup_sk_charge",
-        flavour: Flavour::Fexit,
-        programs: &[(3, "sk_charge_exit")],
-        doubled: false,
-        needed_by: &[],
-        otherwise: None,
-    },
-    // match-proto:v5.10:mm/memcontrol.c:bool mem_cgroup_charge_skmem(struct mem_cgroup *memcg, unsigned int nr_pages)
-    // match-proto:v6.1:mm/memcontrol.c:bool mem_cgroup_charge_skmem(struct mem_cgroup *memcg, unsigned int nr_pages, gfp_t gfp_mask)
-    Hook {
-        name: "mem_cgroup_charge_skmem",
-        flavour: Flavour::Fexit,
-        programs: &[(2, "charge_skmem_exit_short"), (3, "charge_skmem_exit")],
-        doubled: false,
-        needed_by: &[],
-        otherwise: None,
-    },
-];
-
 /// Decides what to attach, and what is therefore known.
 #[must_use]
 pub fn plan(facts: &Facts) -> Plan {
@@ -268,11 +95,20 @@ pub fn plan(facts: &Facts) -> Plan {
 }
 
 /// What is known with these probes. `notes` are those that do not follow from probes.
-fn conclude(probes: Vec<Probe>, notes: Vec<String>) -> Plan {
-    let lacking: Vec<(&Hook, &str)> = HOOKS
+fn conclude(mut probes: Vec<Probe>, notes: Vec<String>) -> Plan {
+    let attached: Vec<String> = probes
         .iter()
-        .zip(&probes)
-        .filter_map(|(hook, probe)| Some((hook, probe.missing.as_deref()?)))
+        .filter(|probe| probe.missing.is_none())
+        .map(|probe| probe.hook.clone())
+        .collect();
+    // Of two functions that do the same on different kernels, one is enough.
+    probes.retain(|probe| {
+        let other = hook_of(probe).and_then(|hook| hook.unless);
+        probe.missing.is_none() || !other.is_some_and(|other| attached.iter().any(|a| a == other))
+    });
+    let lacking: Vec<(&Hook, &str)> = probes
+        .iter()
+        .filter_map(|probe| Some((hook_of(probe)?, probe.missing.as_deref()?)))
         .collect();
     let mut plan = Plan {
         notes,
@@ -280,8 +116,10 @@ fn conclude(probes: Vec<Probe>, notes: Vec<String>) -> Plan {
     };
     for (hook, missing) in &lacking {
         if let Some(otherwise) = hook.otherwise {
-            plan.notes
-                .push(format!("{}: {missing}; {otherwise}", hook.name));
+            let note = format!("{}: {missing}; {otherwise}", hook.name);
+            if !plan.notes.contains(&note) {
+                plan.notes.push(note);
+            }
         }
     }
     plan.counters = Counter::ALL
@@ -303,14 +141,15 @@ fn conclude(probes: Vec<Probe>, notes: Vec<String>) -> Plan {
             }
         })
         .collect();
+    drop(lacking);
     plan.probes = probes;
-    if !plan.attaches("mem_cgroup_sk_charge") && !plan.attaches("mem_cgroup_charge_skmem") {
-        plan.notes.push(
-            "charges of memory cgroups are not probed: a refusal by one is labelled unknown"
-                .to_owned(),
-        );
-    }
     plan
+}
+
+fn hook_of(probe: &Probe) -> Option<&'static Hook> {
+    HOOKS
+        .iter()
+        .find(|hook| hook.name == probe.hook && hook.flavour == probe.flavour)
 }
 
 impl Plan {
@@ -322,7 +161,7 @@ impl Plan {
                 .into_iter()
                 .map(|counter| CounterSight {
                     counter,
-                    sight: Blind,
+                    sight: Sight::Blind,
                     why: Some(why.clone()),
                 })
                 .collect(),

@@ -1,5 +1,6 @@
 //! Renderings of the report model, each from the model alone.
 
+pub mod checkup;
 mod columns;
 pub mod events;
 pub mod json;

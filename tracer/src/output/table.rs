@@ -6,7 +6,7 @@ mod reconciliation;
 use std::collections::BTreeSet;
 
 use super::{columns::PAGE, size, text};
-use crate::report::{Report, memory::AllocatedSource, plan::Sight};
+use crate::report::{Plan, Report, memory::AllocatedSource, plan::Sight};
 
 /// What stands for an absent value.
 const ABSENT: &str = "–";
@@ -24,7 +24,7 @@ pub fn report(report: &Report) -> String {
     }
     reconciliation::section(&mut out, &report.reconciliation);
     losses(&mut out, report);
-    plan(&mut out, report);
+    plan(&mut out, &report.plan);
     out
 }
 
@@ -34,7 +34,7 @@ pub fn one_line(report: &Report) -> String {
     text::clean(&report.verdict.summary, usize::MAX)
 }
 
-fn paragraph(out: &mut String, indent: &str, sentence: &str) {
+pub(super) fn paragraph(out: &mut String, indent: &str, sentence: &str) {
     for line in text::wrap(sentence, PAGE - indent.chars().count()) {
         out.push_str(indent);
         out.push_str(&line);
@@ -50,7 +50,7 @@ fn fact(out: &mut String, label: &str, sentence: &str) {
     }
 }
 
-fn heading(out: &mut String, title: &str) {
+pub(super) fn heading(out: &mut String, title: &str) {
     out.push_str(&format!("\n{title}\n"));
 }
 
@@ -168,9 +168,9 @@ fn losses(out: &mut String, report: &Report) {
     }
 }
 
-fn plan(out: &mut String, report: &Report) {
+/// The plan, as `doctor` shows it too.
+pub(super) fn plan(out: &mut String, plan: &Plan) {
     heading(out, "PLAN");
-    let plan = &report.plan;
     if let Some(why) = &plan.impossible {
         paragraph(out, "  ", &format!("nothing is traced: {why}"));
     }

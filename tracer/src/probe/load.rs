@@ -65,6 +65,8 @@ impl Tracer {
             .map_max_entries("SOCKETS", sizes.sockets)
             .map_max_entries("EVENTS", sizes.ring_bytes)
             .load(OBJECT)?;
+        #[cfg(feature = "log")]
+        super::log::forward(&mut ebpf);
         for probe in plan.probes.clone() {
             if let Err(error) = attach(&mut ebpf, &btf, &probe) {
                 plan = plan.refused(&probe.hook, probe.flavour, &in_one_line(&error));

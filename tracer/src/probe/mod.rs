@@ -2,6 +2,8 @@
 
 mod info;
 mod load;
+#[cfg(feature = "log")]
+mod log;
 mod read;
 mod ring;
 

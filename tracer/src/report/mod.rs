@@ -3,6 +3,7 @@
 //! no shape on screen ([`crate::output`] does).
 
 pub mod build;
+pub mod checkup;
 pub mod evidence;
 pub mod holder;
 pub mod inputs;
@@ -22,6 +23,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use build::build;
+pub use checkup::Checkup;
 pub use evidence::Evidence;
 pub use holder::{Culprit, Holder, StateSum};
 pub use inputs::Inputs;

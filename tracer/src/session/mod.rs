@@ -7,4 +7,4 @@ mod watch;
 
 pub use bracket::{Bracket, bracket};
 pub use survey::{Survey, node, survey};
-pub use watch::{Observation, Watch, wall_clock};
+pub use watch::{Observation, Watch, settings, wall_clock};

@@ -51,7 +51,7 @@ pub fn survey(proc: &Path) -> Survey {
 
 /// Readings by number of the namespace.
 #[must_use]
-pub fn snapshot(readings: Vec<NetnsReading>) -> Snapshot {
+pub(super) fn snapshot(readings: Vec<NetnsReading>) -> Snapshot {
     readings
         .into_iter()
         .map(
