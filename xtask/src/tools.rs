@@ -102,6 +102,7 @@ impl Tool {
         // Built once and run for a second: a quick build matters more than quick code.
         cargo
             .env("CARGO_PROFILE_RELEASE_LTO", "off")
+            .env("CARGO_PROFILE_RELEASE_DEBUG", "0")
             .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16")
             .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
         process::run(&mut cargo).with_context(|| {
