@@ -72,17 +72,15 @@ pub fn play(window: Duration, show: bool) -> Result<()> {
 
     let seconds = window.as_secs();
     tell(&format!("$ tcpress report --duration {seconds}s"));
-    let json = tcpress::call(&format!("report --duration {seconds}s -o json")).start()?;
-    let table = if show {
-        Some(
+    // The same report for the checks: its window lies around that of the table.
+    let json = tcpress::report("")?;
+    let table = show
+        .then(|| {
             tcpress::call(&format!("report --duration {seconds}s"))
                 .shown()
-                .tracing()?,
-        )
-    } else {
-        None
-    };
-    let json = json.wait_tracing()?;
+                .tracing()
+        })
+        .transpose()?;
     let start = Instant::now();
     let left = |until: Duration| until.saturating_sub(start.elapsed());
     std::thread::sleep(Duration::from_secs(1));
@@ -119,7 +117,7 @@ pub fn play(window: Duration, show: bool) -> Result<()> {
             println!("{line}");
         }
     }
-    let report = json.finished_report()?;
+    let report = json.report()?;
     let answers = client.stop()?;
     tell(&format!(
         "answers that web/frontend got from cache/redis-0, second by second: {}",

@@ -10,7 +10,7 @@ use super::flood::{Watch, flood, slow_reader};
 use crate::check::Checks;
 use crate::network::Network;
 use crate::pod::Pod;
-use crate::report::Report;
+use crate::report::{Report, is_pod};
 use crate::{cgroup, tcpress};
 
 /// Refusals out of order of the victims whose owner matches.
@@ -38,7 +38,7 @@ pub(super) fn unknown_cgroup() -> Result<Outcome> {
     let reader = slow_reader(&pod)?;
     let id = cgroup::id(pod.scope())?;
     // Sockets keep the cgroup in which they were made, though it has no folder any more.
-    let other = cgroup::pod_path(&pod.uid).join("moved-on.scope");
+    let other = std::path::Path::new(cgroup::ROOT).join("kubepods.slice/moved-on.scope");
     cgroup::create(&other)?;
     fs::write(other.join("cgroup.procs"), reader.pid().to_string())
         .context("cannot move the process")?;
@@ -52,9 +52,10 @@ pub(super) fn unknown_cgroup() -> Result<Outcome> {
     let report = report.report()?;
     let mut checks = Checks::new();
     checks.equal("the kernel's TCPOFODrop", kernel.get("TCPOFODrop"), 20);
-    let told = of_owner(&report, |owner| {
-        owner["cgroup.id"] == id.to_string().as_str()
-    });
+    // Its own id, or the pod by its network namespace: both are true.
+    let known =
+        |owner: &Value| owner["cgroup.id"] == id.to_string().as_str() || is_pod(owner, &pod);
+    let told = of_owner(&report, known);
     checks.that(told == 20, || {
         format!(
             "{told} of 20 refusals are told of cgroup {id}: {}",
