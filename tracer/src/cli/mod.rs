@@ -86,7 +86,7 @@ impl Paths {
 struct Bounds {
     /// Owners (cgroup and network namespace) that are counted each for itself; the rest is counted
     /// together.
-    #[arg(long, value_name = "N", default_value_t = 8192,
+    #[arg(long, value_name = "N", default_value_t = 4096,
           value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     max_owners: u32,
     /// Sockets whose share of the counts is kept.
