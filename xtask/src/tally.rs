@@ -167,7 +167,7 @@ test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; fin
              failed: 6.12: order: 3 is not 4\n\
              failed: 6.18: no scenario reported (status 0)\n\
              failed: 7.0: the scenarios ended with status 124\n\
-             3 passed, 4 failed, 1 skipped"
+             3 passed, 3 failed, 1 skipped"
         );
     }
 }
