@@ -13,6 +13,7 @@ use std::{
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -68,12 +69,21 @@ struct Paths {
 }
 
 impl Paths {
-    fn sources(&self) -> Sources {
-        Sources {
+    /// Where names and counters are read from; an error where even the first file of a procfs lacks.
+    fn sources(&self) -> anyhow::Result<Sources> {
+        let release = self.proc.join("sys/kernel/osrelease");
+        std::fs::metadata(&release).with_context(|| {
+            format!(
+                "{} is no procfs of a node: {}",
+                self.proc.display(),
+                release.display()
+            )
+        })?;
+        Ok(Sources {
             proc: self.proc.clone(),
             cgroup_root: self.cgroup_root.clone(),
             pod_logs: self.pod_logs.clone(),
-        }
+        })
     }
 
     fn facts(&self) -> kernel::Facts {
