@@ -61,13 +61,10 @@ pub(crate) fn prune(sk: Object, prune: &Prune) {
     let Some(tally) = of(&owner) else { return };
     // SAFETY: the pointer comes from a map lookup; fields are only added to atomically.
     unsafe {
-        if (prune.limit as usize) < limit::COUNT {
-            add(
-                (&raw mut (*tally).prunes)
-                    .cast::<u64>()
-                    .add(prune.limit as usize),
-                1,
-            );
+        if prune.limit != NO_LIMIT {
+            add(cell(&raw mut (*tally).prunes, 0, prune.limit), 1);
+            let stalls = (&raw mut (*tally).stalls).cast::<u64>();
+            add(stalls.add(stall_bucket(prune.stall_ns)), 1);
         }
         add_some(&raw mut (*tally).rcv_pruned, prune.rcv_pruned);
         add_some(&raw mut (*tally).early_exits, prune.early_exit);
