@@ -5,6 +5,7 @@ mod common;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
+use serde_json::Value;
 use tcpress_lab::sys;
 
 fn tcpress(arguments: &str) -> Command {
@@ -116,14 +117,17 @@ fn doctor_without_capabilities_explains_itself() {
     }
 }
 
+/// The report is degraded, not refused: what could not be read is null and told in words.
 #[test]
-fn a_missing_proc_is_an_error_in_words() {
-    let got = output(tcpress("--proc /nonexistent report --no-bpf --duration 0"));
-    assert_eq!(got.status.code(), Some(1));
-    assert!(
-        text(&got.stderr).contains("/nonexistent"),
-        "{}",
-        text(&got.stderr)
-    );
+fn a_missing_proc_is_a_gap_in_words() {
+    let got = output(tcpress(
+        "--proc /nonexistent report --no-bpf --duration 0 -o json",
+    ));
+    assert_eq!(got.status.code(), Some(0));
     assert!(!text(&got.stderr).contains("panicked"));
+    let report: Value = serde_json::from_slice(&got.stdout).expect("JSON on stdout");
+    assert_eq!(report["tcp_memory"]["fill"], Value::Null);
+    assert_eq!(report["tcp_memory"]["allocated_bytes"], Value::Null);
+    let gaps = report["losses"]["gaps"].to_string();
+    assert!(gaps.contains("/nonexistent"), "{gaps}");
 }
