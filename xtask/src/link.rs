@@ -39,6 +39,8 @@ pub(crate) struct Readers {
     copiers: [JoinHandle<()>; 2],
 }
 
+/// A longer line is passed on in parts.
+const LONGEST_LINE: u64 = 8192;
 /// The sockets' names in the folder of a run.
 pub(crate) const NAMES: [&str; 3] = ["stdout", "stderr", "control"];
 
@@ -106,16 +108,22 @@ impl Readers {
     }
 }
 
-fn copy(mut stream: UnixStream, mut sink: Box<dyn Write + Send>) {
-    let mut buffer = [0; 8192];
+/// Copies by whole lines, so that stdout and stderr do not mix within one on a terminal.
+fn copy(stream: impl Read, mut sink: Box<dyn Write + Send>) {
+    let mut stream = BufReader::new(stream);
+    let mut line = Vec::new();
     let mut open = true;
-    while let Ok(size @ 1..) = stream.read(&mut buffer) {
+    loop {
+        line.clear();
+        let read = stream
+            .by_ref()
+            .take(LONGEST_LINE)
+            .read_until(b'\n', &mut line);
+        if !matches!(read, Ok(1..)) {
+            return;
+        }
         // Output is taken off the guest even if nobody reads ours any more: it must not hang.
-        open = open
-            && sink
-                .write_all(&buffer[..size])
-                .and_then(|()| sink.flush())
-                .is_ok();
+        open = open && sink.write_all(&line).and_then(|()| sink.flush()).is_ok();
     }
 }
 

@@ -115,13 +115,13 @@ impl Parts {
         })
     }
 
-    /// Runs a command on one kernel. Returns its exit status, or 124 or 125 with a word on stderr.
+    /// Runs a command on one kernel; `stdout` makes the place for its output. Returns its exit status, or 124 or 125 with a word on stderr.
     pub(crate) fn run(
         &self,
         kernel: &Kernel,
         settings: &Settings,
         command: &[String],
-        stdout: Box<dyn Write + Send>,
+        stdout: impl Fn() -> Box<dyn Write + Send>,
     ) -> Result<i32> {
         let folder = Folder::new()?;
         let initrd = folder.path("initrd");
@@ -142,13 +142,27 @@ impl Parts {
             memory: &settings.memory,
             cpus: settings.cpus,
             append: &settings.append,
-            boot_limit: Duration::from_secs(if settings.icount { 300 } else { 120 }),
+            boot_limit: Duration::from_secs(if settings.icount { 600 } else { 240 }),
             limit: Duration::from_secs(settings.timeout),
         };
         if !settings.icount {
             machine.accelerator = accel::choose(&self.cache, &machine, &folder)?;
         }
-        match qemu::run(&machine, &folder, stdout, Box::new(io::stderr()))? {
+        let run = || qemu::run(&machine, &folder, stdout(), Box::new(io::stderr()));
+        let mut outcome = run()?;
+        // A starved host can keep a guest from booting. As no command has run, a second try is fair.
+        if let Outcome::Failed {
+            why,
+            started: false,
+        } = &outcome
+        {
+            eprintln!(
+                "kernel {} did not boot ({why}); trying once more",
+                kernel.name
+            );
+            outcome = run()?;
+        }
+        match outcome {
             Outcome::Ended { status, output } => {
                 if let (Some(share), false) = (&settings.share, output.is_empty()) {
                     unpack(&output, &share.join("out"))?;
@@ -162,7 +176,7 @@ impl Parts {
                 );
                 Ok(TIMED_OUT)
             }
-            Outcome::Failed(why) => {
+            Outcome::Failed { why, .. } => {
                 eprintln!(
                     "the virtual machine failed on kernel {}: {why}",
                     kernel.name
@@ -192,7 +206,7 @@ pub(crate) fn run(list: &str, settings: &Settings, command: &[String]) -> Result
         if parts.kernels.len() > 1 {
             eprintln!("== kernel {}", kernel.name);
         }
-        let status = parts.run(kernel, settings, command, Box::new(io::stdout()))?;
+        let status = parts.run(kernel, settings, command, || Box::new(io::stdout()))?;
         if result == 0 {
             result = status;
         }
