@@ -117,17 +117,15 @@ fn doctor_without_capabilities_explains_itself() {
     }
 }
 
-/// The report is degraded, not refused: what could not be read is null and told in words.
+/// Nothing can be said of a node whose procfs is not there: no answer rather than an empty one.
 #[test]
-fn a_missing_proc_is_a_gap_in_words() {
-    let got = output(tcpress(
-        "--proc /nonexistent report --no-bpf --duration 0 -o json",
-    ));
-    assert_eq!(got.status.code(), Some(0));
-    assert!(!text(&got.stderr).contains("panicked"));
-    let report: Value = serde_json::from_slice(&got.stdout).expect("JSON on stdout");
-    assert_eq!(report["tcp_memory"]["fill"], Value::Null);
-    assert_eq!(report["tcp_memory"]["allocated_bytes"], Value::Null);
-    let gaps = report["losses"]["gaps"].to_string();
-    assert!(gaps.contains("/nonexistent"), "{gaps}");
+fn a_missing_proc_is_an_error_in_words() {
+    for command in ["report --no-bpf --duration 0 -o json", "trace", "doctor"] {
+        let got = output(tcpress(&format!("--proc /nonexistent {command}")));
+        assert_eq!(got.status.code(), Some(1), "{command}");
+        assert!(got.stdout.is_empty(), "{command}: {}", text(&got.stdout));
+        let words = text(&got.stderr);
+        assert!(words.contains("/nonexistent"), "{command}: {words}");
+        assert!(!words.contains("panicked"), "{command}: {words}");
+    }
 }
