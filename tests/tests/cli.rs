@@ -5,7 +5,6 @@ mod common;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Output};
 
-use serde_json::Value;
 use tcpress_lab::sys;
 
 fn tcpress(arguments: &str) -> Command {
@@ -100,7 +99,13 @@ fn doctor_without_capabilities_explains_itself() {
     if sys::is_root() {
         // The binary may lie where nobody else can reach it, so it is opened before the rights are given up.
         let copy = std::env::temp_dir().join(format!("tcpress-cli-{}", std::process::id()));
-        std::fs::copy(common::tcpress(), &copy).expect("a copy");
+        // By another process: a descriptor of ours, open for writing, might be inherited by what another test
+        // starts meanwhile, and the copy could then not be run.
+        let copied = Command::new("cp")
+            .arg(common::tcpress())
+            .arg(&copy)
+            .status();
+        assert!(copied.expect("cp").success());
         command = Command::new(&copy);
         command.arg("doctor").uid(65_534).gid(65_534);
         let got = output(command);

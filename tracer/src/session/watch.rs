@@ -253,6 +253,8 @@ impl Watch {
         gaps.extend(last.gaps);
         gaps.extend(end.gaps.iter().cloned());
         gaps.extend(self.attributor.gaps());
+        let keys = deltas.iter().map(|delta| &delta.key);
+        gaps.extend(self.attributor.nameless(keys));
         gaps.extend(
             self.refused
                 .iter()

@@ -131,7 +131,7 @@ fn growth(
 
 /// A part of a whole, to four decimals; `None` of nothing.
 pub(super) fn part(part: u64, whole: u64) -> Option<f64> {
-    (whole > 0).then(|| (culprit::ratio(part, whole) * 1e4).round() / 1e4)
+    (whole > 0).then(|| (culprit::ratio(part, whole) * 1e6).round() / 1e6)
 }
 
 impl From<&Account> for Holder {
