@@ -119,7 +119,7 @@ fn modules_folder(root: &Path) -> Option<PathBuf> {
 }
 
 fn fetch(cache: &Cache, name: &str, apt: &mut Option<Apt>) -> Result<Kernel> {
-    let _lock = cache.lock()?;
+    let lock = cache.lock()?;
     if let Some(kernel) = cached(cache, name) {
         return Ok(kernel);
     }
@@ -147,7 +147,7 @@ fn fetch(cache: &Cache, name: &str, apt: &mut Option<Apt>) -> Result<Kernel> {
     let folder = cache
         .folder("kernels")?
         .join(format!("{package}_{version}"));
-    cache.install(&folder, |work| {
+    lock.install(&folder, |work| {
         let unpacked = work.join("unpacked");
         apt.unpack(&packages, &unpacked)?;
         place(&unpacked, work)?;
