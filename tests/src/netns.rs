@@ -138,6 +138,13 @@ impl Recipe {
         Ok(serde_json::from_str(&line)?)
     }
 
+    /// Waits until it says that the first step of this name is done.
+    pub fn step(&self, name: &str, wait: Duration) -> Result<()> {
+        let said = format!("\"step\":\"{name}");
+        let found = |line: &str| line.contains(&said);
+        self.0.stdout_line(wait, found).map(drop)
+    }
+
     /// Ends it and gives its result.
     pub fn stop(self) -> Result<Value> {
         let finished = self.0.stop(libc::SIGTERM, Duration::from_secs(10))?;

@@ -128,11 +128,6 @@ impl Running {
         self.0.finish(TRACING + ENDING)
     }
 
-    /// Waits for its own end and reads the report.
-    pub fn finished_report(self) -> Result<Report> {
-        parse(&self.finish()?)
-    }
-
     /// Waits for a line of its standard output.
     pub fn line(&self, wait: Duration, found: impl Fn(&str) -> bool) -> Result<String> {
         self.0.stdout_line(wait, found)

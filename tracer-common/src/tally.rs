@@ -94,6 +94,29 @@ pub const fn slot(queue: usize, limit: usize) -> usize {
     queue * limit::COUNT + limit
 }
 
+/// Buckets of the time that prunes kept the CPU: four to each power of two, from 1.024 µs to 67 ms. The first
+/// holds what was shorter too, the last what was longer.
+pub mod stall {
+    /// How many there are.
+    pub const BUCKETS: usize = 64;
+    /// Power of two, in nanoseconds, at which the buckets begin.
+    pub const FIRST_POWER: u32 = 10;
+    /// Power of two of buckets to each power of two.
+    pub const SUB_POWER: u32 = 2;
+
+    /// Where a bucket begins and ends, in nanoseconds; the end is the beginning of the next one.
+    #[must_use]
+    pub const fn bounds(bucket: usize) -> (u64, u64) {
+        (start(bucket), start(bucket + 1))
+    }
+
+    const fn start(bucket: usize) -> u64 {
+        let power = FIRST_POWER + (bucket >> SUB_POWER) as u32;
+        let sub = (bucket as u64) & ((1 << SUB_POWER) - 1);
+        (1 << power) + (sub << (power - SUB_POWER))
+    }
+}
+
 /// Counts of one owner since the programs were attached. All fields only grow, except `last_*`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
@@ -105,6 +128,8 @@ pub struct TallyValue {
     pub last_evidence_ns: [u64; VERDICT_SLOTS],
     /// Calls of the prune path by the limit that called for it; the sum is `PruneCalled`.
     pub prunes: [u64; limit::COUNT],
+    /// How many prunes kept the CPU how long, by [`stall`].
+    pub stalls: [u64; stall::BUCKETS],
     /// Prunes that gave up: `RcvPruned`.
     pub rcv_pruned: u64,
     /// Calls that threw away out-of-order skbs: `OfoPruned`.
@@ -131,6 +156,7 @@ impl TallyValue {
     pub const ZERO: Self = Self {
         verdicts: [0; VERDICT_SLOTS],
         prunes: [0; limit::COUNT],
+        stalls: [0; stall::BUCKETS],
         rcv_pruned: 0,
         ofo_pruned: 0,
         rcv_collapsed: 0,

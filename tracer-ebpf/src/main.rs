@@ -4,6 +4,10 @@
 #![no_main]
 #![feature(asm_experimental_arch)]
 #![allow(
+    clippy::needless_borrows_for_generic_args,
+    reason = "a value passed on the small stack of a program may not fit there"
+)]
+#![allow(
     missing_docs,
     reason = "the macros of aya-ebpf generate items without documentation"
 )]

@@ -11,11 +11,11 @@ use crate::{frame::Frame, verdict::Verdict};
 /// Exact counts per owner. One shared map with atomic adds rather than one copy per CPU: entries are
 /// written only behind a failure, and its size does not grow with the number of CPUs.
 #[map]
-pub(crate) static TALLIES: HashMap<TallyKey, TallyValue> = HashMap::with_max_entries(8192, 0);
+pub(crate) static TALLIES: HashMap<TallyKey, TallyValue> = HashMap::with_max_entries(4096, 0);
 
 /// Counts whose owner found no room, per network namespace.
 #[map]
-pub(crate) static OVERFLOW: HashMap<TallyKey, TallyValue> = HashMap::with_max_entries(1024, 0);
+pub(crate) static OVERFLOW: HashMap<TallyKey, TallyValue> = HashMap::with_max_entries(512, 0);
 
 /// Counts whose network namespace found no room either.
 #[map]

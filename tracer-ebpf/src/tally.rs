@@ -1,7 +1,10 @@
 //! Adding to the exact counts of an owner.
 
 use aya_ebpf::bindings::BPF_NOEXIST;
-use tracer_common::{TallyKey, TallyValue, lost, tally::limit};
+use tracer_common::{
+    TallyKey, TallyValue, lost,
+    tally::{limit, stall},
+};
 
 use crate::{
     frame::{NO_LIMIT, NOT_SEEN},
@@ -58,13 +61,10 @@ pub(crate) fn prune(sk: Object, prune: &Prune) {
     let Some(tally) = of(&owner) else { return };
     // SAFETY: the pointer comes from a map lookup; fields are only added to atomically.
     unsafe {
-        if (prune.limit as usize) < limit::COUNT {
-            add(
-                (&raw mut (*tally).prunes)
-                    .cast::<u64>()
-                    .add(prune.limit as usize),
-                1,
-            );
+        if prune.limit != NO_LIMIT {
+            add(cell(&raw mut (*tally).prunes, 0, prune.limit), 1);
+            let stalls = (&raw mut (*tally).stalls).cast::<u64>();
+            add(stalls.add(stall_bucket(prune.stall_ns)), 1);
         }
         add_some(&raw mut (*tally).rcv_pruned, prune.rcv_pruned);
         add_some(&raw mut (*tally).early_exits, prune.early_exit);
@@ -79,6 +79,28 @@ pub(crate) fn prune(sk: Object, prune: &Prune) {
             add(&raw mut state.prunes, 1);
         });
     }
+}
+
+/// The bucket of [`stall`] that a time falls into.
+#[inline(always)]
+fn stall_bucket(ns: u64) -> usize {
+    let (longest, _) = stall::bounds(stall::BUCKETS - 1);
+    let ns = if ns < longest { ns } else { longest };
+    let mut power = 0;
+    let mut rest = ns >> stall::FIRST_POWER;
+    if rest == 0 {
+        return 0;
+    }
+    for step in [8, 4, 2, 1] {
+        if rest >> step != 0 {
+            rest >>= step;
+            power += step;
+        }
+    }
+    let sub = ns >> (stall::FIRST_POWER - stall::SUB_POWER + power);
+    let within = (sub & ((1 << stall::SUB_POWER) - 1)) as usize;
+    // The mask is for the verifier.
+    (((power as usize) << stall::SUB_POWER) | within) & (stall::BUCKETS - 1)
 }
 
 #[inline(always)]

@@ -14,7 +14,7 @@ const FLOOD: Duration = Duration::from_secs(60);
 /// After the last segment the kernel needs a moment for its own timers and acknowledgements.
 pub(super) const SETTLE: Duration = Duration::from_millis(300);
 /// The server's address on the TUN device.
-const SERVER: &str = "10.99.0.1:7000";
+pub(super) const SERVER: &str = "10.99.0.1:7000";
 
 /// A slow reader in `pod` whose connections shrink their buffer below what is queued once 20 kB are.
 pub(super) fn slow_reader(pod: &Pod) -> Result<Recipe> {

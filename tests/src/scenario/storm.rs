@@ -23,14 +23,15 @@ pub(super) fn tcp_mem_storm() -> Result<Outcome> {
         recipes.push(pod.recipe(&format!("echo-server --listen 0.0.0.0:6379 {sizes}"))?);
         recipes.push(pod.recipe("leak-server --listen 0.0.0.0:8080")?);
     }
+    let report = tcpress::report("")?;
+    let watches = pods.iter().map(Watch::new).collect::<Result<Vec<_>>>()?;
+    // Only now: traffic while probes are being attached can trip up an emulated kernel.
     for (from, to) in [(&pods[0], &pods[1]), (&pods[1], &pods[0])] {
         recipes.push(from.recipe(&format!(
             "echo-client --to {} --connections 4 --pause 40 {sizes}",
             to.endpoint(6379)
         ))?);
     }
-    let report = tcpress::report("")?;
-    let watches = pods.iter().map(Watch::new).collect::<Result<Vec<_>>>()?;
     let limits = TcpMem::set(1024, 1536, 2048)?;
     for (from, to) in [(&pods[0], &pods[1]), (&pods[1], &pods[0])] {
         recipes.push(from.recipe(&format!(

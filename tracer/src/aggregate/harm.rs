@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tracer_common::{
-    TallyKey, TallyValue, tally::OVERFLOW_ID, tally::limit, tally::queue, tally::slot,
+    TallyKey, TallyValue, tally::OVERFLOW_ID, tally::limit, tally::queue, tally::slot, tally::stall,
 };
 
 use super::{Delta, Group};
 use crate::attribute::{Owner, OwnerKind};
 
 /// Counts of one group within the window.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Harm {
     /// The owners that were summed.
     pub owners: BTreeSet<Owner>,
@@ -30,8 +30,28 @@ pub struct Harm {
     pub early_exits: u64,
     /// Time that prunes kept the CPU, in nanoseconds.
     pub stall_ns: u64,
+    /// How many prunes kept it how long, by [`stall`].
+    pub stalls: [u64; stall::BUCKETS],
     /// Evidence held back.
     pub suppressed: u64,
+}
+
+impl Default for Harm {
+    fn default() -> Self {
+        Self {
+            owners: BTreeSet::new(),
+            netns: BTreeSet::new(),
+            verdicts: [[0; limit::COUNT]; queue::COUNT],
+            prunes: [0; limit::COUNT],
+            rcv_pruned: 0,
+            ofo_pruned: 0,
+            collapsed: 0,
+            early_exits: 0,
+            stall_ns: 0,
+            stalls: [0; stall::BUCKETS],
+            suppressed: 0,
+        }
+    }
 }
 
 impl Harm {
@@ -42,7 +62,8 @@ impl Harm {
                 *count = count.saturating_add(value.verdicts[slot(q, l)]);
             }
         }
-        for (count, more) in self.prunes.iter_mut().zip(value.prunes) {
+        let prunes = self.prunes.iter_mut().zip(value.prunes);
+        for (count, more) in prunes.chain(self.stalls.iter_mut().zip(value.stalls)) {
             *count = count.saturating_add(more);
         }
         for (count, more) in [

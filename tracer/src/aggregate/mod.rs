@@ -3,6 +3,7 @@
 pub mod group;
 pub mod harm;
 pub mod holding;
+pub mod stall;
 
 use std::collections::BTreeMap;
 
@@ -48,6 +49,9 @@ fn subtract(later: &TallyValue, earlier: &TallyValue) -> TallyValue {
         since(later, earlier);
     }
     for (later, earlier) in value.prunes.iter_mut().zip(earlier.prunes) {
+        since(later, earlier);
+    }
+    for (later, earlier) in value.stalls.iter_mut().zip(earlier.stalls) {
         since(later, earlier);
     }
     since(&mut value.rcv_pruned, earlier.rcv_pruned);

@@ -9,7 +9,7 @@
 //! process is `Unknown`, never `Kernel`: from outside, one that the kernel made for itself cannot be told from one
 //! whose holder is not visible.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use tracer_common::{TallyKey, tally::OVERFLOW_ID};
 
@@ -112,6 +112,25 @@ impl Attributor {
             .iter()
             .filter(silent)
             .map(|socket| socket.inode)
+            .collect()
+    }
+
+    /// In words: cgroups among these that nothing on this node names, because they were removed before
+    /// their path could be learnt.
+    #[must_use]
+    pub fn nameless<'a>(&self, keys: impl Iterator<Item = &'a TallyKey>) -> Vec<String> {
+        let ids: BTreeSet<u64> = keys
+            .map(|key| key.cgroup_id)
+            .filter(|&id| id != 0 && id != OVERFLOW_ID && self.cgroups.path(id).is_none())
+            .collect();
+        ids.iter()
+            .map(|id| {
+                format!(
+                    "cgroup {id} has no name: it was removed before its path could be learnt; \
+                     its sockets are told by their memory cgroup or by the process that holds them, \
+                     where these are known"
+                )
+            })
             .collect()
     }
 

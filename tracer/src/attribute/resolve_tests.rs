@@ -293,3 +293,17 @@ fn gaps_of_all_tables() {
     attributor.processes.gaps.push("no processes".into());
     assert_eq!(attributor.gaps(), ["a part", "no pods", "no processes"]);
 }
+
+#[test]
+fn a_cgroup_that_is_gone_is_a_gap_and_a_known_one_is_none() {
+    let mut attributor = Attributor::default();
+    attributor.cgroups.learn(42, "/system.slice/redis.service");
+    let key = |cgroup_id| TallyKey {
+        cgroup_id,
+        ..TallyKey::default()
+    };
+    let keys = [key(42), key(99), key(99), key(0), key(OVERFLOW_ID)];
+    let gaps = attributor.nameless(keys.iter());
+    assert_eq!(gaps.len(), 1);
+    assert!(gaps[0].contains("99"), "{gaps:?}");
+}

@@ -26,6 +26,7 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
+    paths.sources()?;
     let facts = paths.facts();
     let (plan, price) = try_plan(paths, args, &facts);
     let can_trace = plan.impossible.is_none();

@@ -13,6 +13,7 @@ use std::{
 
 use std::time::Duration;
 
+use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -68,12 +69,21 @@ struct Paths {
 }
 
 impl Paths {
-    fn sources(&self) -> Sources {
-        Sources {
+    /// Where names and counters are read from; an error where even the first file of a procfs lacks.
+    fn sources(&self) -> anyhow::Result<Sources> {
+        let release = self.proc.join("sys/kernel/osrelease");
+        std::fs::metadata(&release).with_context(|| {
+            format!(
+                "{} is no procfs of a node: {}",
+                self.proc.display(),
+                release.display()
+            )
+        })?;
+        Ok(Sources {
             proc: self.proc.clone(),
             cgroup_root: self.cgroup_root.clone(),
             pod_logs: self.pod_logs.clone(),
-        }
+        })
     }
 
     fn facts(&self) -> kernel::Facts {
@@ -86,7 +96,7 @@ impl Paths {
 struct Bounds {
     /// Owners (cgroup and network namespace) that are counted each for itself; the rest is counted
     /// together.
-    #[arg(long, value_name = "N", default_value_t = 8192,
+    #[arg(long, value_name = "N", default_value_t = 4096,
           value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
     max_owners: u32,
     /// Sockets whose share of the counts is kept.

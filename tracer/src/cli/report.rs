@@ -46,7 +46,7 @@ pub(super) struct Args {
 pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
     // Before anything else: who cannot write the answer need not wait for it.
     let mut out = open(args.out.as_deref())?;
-    let sources = paths.sources();
+    let sources = paths.sources()?;
     let attributor = sources.read();
     let start = survey(&sources.proc);
     let node = node(&sources.proc, start.memory.page_size);
@@ -96,17 +96,18 @@ async fn observe(
     start: Survey,
 ) -> anyhow::Result<Observation> {
     let watch = if args.no_bpf {
-        Err(("not asked to trace (--no-bpf)".to_owned(), attributor))
+        Err("not asked to trace (--no-bpf)".to_owned())
     } else {
-        open_watch(paths, &args.bounds, &sources, attributor)
+        open_watch(paths, &args.bounds, &sources)
     };
     match watch {
         Ok(mut watch) => {
+            watch.attributor = attributor;
             super::say(&format!("tracing: {} probes", watch.probes()));
             collect(&mut watch, args.duration).await?;
             watch.close(start)
         }
-        Err((why, attributor)) => {
+        Err(why) => {
             if !args.no_bpf {
                 super::say(&format!("not tracing: {why}; answering from counters"));
             }
@@ -125,31 +126,20 @@ async fn observe(
     }
 }
 
-/// A window with as many probes as this kernel takes; else why not, and the names back.
+/// A window with as many probes as this kernel takes; else why not.
 pub(super) fn open_watch(
     paths: &Paths,
     bounds: &Bounds,
     sources: &Sources,
-    attributor: Attributor,
-) -> Result<Watch, (String, Attributor)> {
+) -> Result<Watch, String> {
     let facts = paths.facts();
     let plan = plan::plan(&facts);
-    let types = match (&plan.impossible, &facts.types) {
-        (Some(why), _) => return Err((why.clone(), attributor)),
-        (None, Err(why)) => return Err((why.clone(), attributor)),
-        (None, Ok(types)) => types,
-    };
-    let layout = &types.resolved.layout;
-    let names = attributor.clone();
-    Watch::open(
-        plan,
-        layout,
-        &bounds.sizes(),
-        &paths.btf,
-        sources.clone(),
-        attributor,
-    )
-    .map_err(|error| (format!("{:#}", anyhow::Error::from(error)), names))
+    if let Some(why) = plan.impossible {
+        return Err(why);
+    }
+    let layout = facts.types?.resolved.layout;
+    Watch::open(plan, &layout, &bounds.sizes(), &paths.btf, sources.clone())
+        .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
 }
 
 async fn collect(watch: &mut Watch, duration: Duration) -> anyhow::Result<()> {

@@ -44,15 +44,15 @@ enum Lines {
 }
 
 pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
-    let sources = paths.sources();
+    let sources = paths.sources()?;
     let page_size = memory::read(&sources.proc).page_size;
-    let attributor = sources.read();
-    let mut watch = match open_watch(paths, &args.bounds, &sources, attributor) {
+    let mut watch = match open_watch(paths, &args.bounds, &sources) {
         Ok(watch) => watch,
-        Err((why, _)) => bail!(
+        Err(why) => bail!(
             "cannot trace: {why}. `tcpress report` answers without tracing; `tcpress doctor` says more"
         ),
     };
+    watch.attributor = sources.read();
     super::say(&format!("tracing: {} probes", watch.probes()));
     let mut out = io::stdout();
     if args.output == Lines::Table {

@@ -86,3 +86,11 @@ pub struct Scan {
     /// In words: what could not be read, and why.
     pub gaps: Vec<String>,
 }
+
+impl Scan {
+    /// The scan, unless it found nothing because nothing could be read.
+    #[must_use]
+    pub fn seen(&self) -> Option<&Self> {
+        (!self.sockets.is_empty() || self.gaps.is_empty()).then_some(self)
+    }
+}

@@ -187,7 +187,7 @@ impl Btf {
         for _ in 0..MAX_DEPTH {
             match ty.kind {
                 kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG => {
-                    ty = self.ty(ty.word)?
+                    ty = self.ty(ty.word)?;
                 }
                 _ => return Some(ty),
             }

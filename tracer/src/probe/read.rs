@@ -24,7 +24,7 @@ impl Tracer {
         let mut tallies = Tallies::new();
         for name in ["TALLIES", "OVERFLOW"] {
             let map: HashMap<_, TallyKey, TallyValue> = HashMap::try_from(self.map(name)?)?;
-            for entry in map.iter() {
+            for entry in &map {
                 let (key, value) = entry?;
                 tallies.insert(key, value);
             }

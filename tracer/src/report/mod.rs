@@ -35,7 +35,7 @@ pub use plan::Plan;
 pub use reconciliation::Reconciliation;
 pub use state::{number_to_state, state_name};
 pub use verdict::{Advice, Basis, Detail, Limit, Verdict};
-pub use victim::{Refusals, RefusalsByLimit, Victim, VictimSocket};
+pub use victim::{Refusals, RefusalsByLimit, StallPercentiles, Victim, VictimSocket};
 
 /// Name and version of the document.
 pub const SCHEMA: &str = "tcpress.report/v1";

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Limit, Owner};
+use crate::aggregate::stall;
 
 /// What one owner suffered within the window. A figure that could not be seen is null.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,10 +29,38 @@ pub struct Victim {
     pub collapsed_skbs: Option<u64>,
     /// Time that prunes kept the CPU, in nanoseconds.
     pub stall_ns: Option<u64>,
+    /// How long single prunes kept it; null when there were none.
+    pub stall_percentiles: Option<StallPercentiles>,
     /// Inode numbers of its network namespaces.
     pub netns: Vec<String>,
     /// Its worst sockets, a few.
     pub sockets: Vec<VictimSocket>,
+}
+
+/// How long single prunes kept the CPU, in nanoseconds, each within an eighth of its value; beyond 67 ms a
+/// lower bound.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct StallPercentiles {
+    /// Half of the prunes took no longer.
+    pub p50_ns: u64,
+    /// 99 of 100.
+    pub p99_ns: u64,
+    /// 999 of 1000.
+    pub p999_ns: u64,
+    /// All of them.
+    pub max_ns: u64,
+}
+
+impl From<stall::Percentiles> for StallPercentiles {
+    fn from(stall: stall::Percentiles) -> Self {
+        Self {
+            p50_ns: stall.p50,
+            p99_ns: stall.p99,
+            p999_ns: stall.p999,
+            max_ns: stall.max,
+        }
+    }
 }
 
 impl Victim {

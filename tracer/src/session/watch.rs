@@ -2,7 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
-    path::PathBuf,
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -56,7 +56,7 @@ pub struct Watch {
     not_kept: u64,
     refused: BTreeMap<String, u64>,
     sources: Sources,
-    /// Names, growing while the window is open.
+    /// Names, growing while the window is open; the caller gives those that it has read.
     pub attributor: Attributor,
 }
 
@@ -99,9 +99,8 @@ impl Watch {
         plan: Plan,
         layout: &Layout,
         sizes: &Sizes,
-        btf: &PathBuf,
+        btf: &Path,
         sources: Sources,
-        attributor: Attributor,
     ) -> Result<Self, LoadError> {
         let mut tracer = Tracer::load(plan, layout, &settings(), sizes, btf)?;
         let refuse = |error: anyhow::Error| LoadError::Impossible(format!("{error:#}"));
@@ -123,7 +122,7 @@ impl Watch {
             not_kept: 0,
             refused: BTreeMap::new(),
             sources,
-            attributor,
+            attributor: Attributor::default(),
         })
     }
 
@@ -367,8 +366,8 @@ impl Observation {
             deltas: &self.deltas,
             owner_of_key: &owner_of_key,
             owner_of_socket: &owner_of_socket,
-            scan_start: Some(&self.start.scan),
-            scan_end: Some(&self.end.scan),
+            scan_start: self.start.scan.seen(),
+            scan_end: self.end.scan.seen(),
             memory_start: &self.start.memory,
             memory_end: &self.end.memory,
             rows: &self.rows,

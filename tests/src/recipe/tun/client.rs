@@ -129,6 +129,11 @@ impl Client {
         let all = 0..self.connections.len();
         let mut sent = 0;
         match *step {
+            Step::Until(ref path) => {
+                while !path.exists() && !sys::stopped() {
+                    self.listen(Duration::from_millis(20))?;
+                }
+            }
             Step::Pause { millis } => self.pause(Duration::from_millis(millis))?,
             Step::Await => self.wait_for_data()?,
             Step::Feed { bytes } => sent = self.feed(bytes)?,

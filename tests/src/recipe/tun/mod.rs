@@ -53,7 +53,9 @@ pub fn run(args: &Args) -> Result<()> {
     client.connect(args.connections, args.isn)?;
     let mut sent = Vec::new();
     for step in &args.steps {
-        sent.push(json!({"step": step.to_string(), "segments": client.act(step)?}));
+        let done = json!({"step": step.to_string(), "segments": client.act(step)?});
+        say(&done)?;
+        sent.push(done);
     }
     say(&json!({"done": true, "steps": sent, "acknowledged_bytes": client.acknowledged()}))?;
     while !sys::stopped() {

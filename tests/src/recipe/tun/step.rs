@@ -9,9 +9,11 @@
 //! | `repeat:NxSIZE` | one and the same segment beyond a hole, N times |
 //! | `feed:BYTES` | BYTES of the stream, reliably: the window is honoured, what is not acknowledged is sent again, until nothing moves |
 //! | `await` | wait for data from the server |
+//! | `until:PATH` | wait until a file exists |
 //! | `pause:MILLISECONDS` | wait |
 
 use std::fmt;
+use std::path::PathBuf;
 use std::str::FromStr;
 
 /// One step.
@@ -56,6 +58,8 @@ pub enum Step {
     },
     /// Wait for data from the server.
     Await,
+    /// Wait until a file exists: whoever started the recipe says so when to go on.
+    Until(PathBuf),
     /// Wait.
     Pause {
         /// How long.
@@ -87,6 +91,7 @@ impl FromStr for Step {
                     bytes: rest.parse().ok()?,
                 },
                 "await" if rest.is_empty() => Self::Await,
+                "until" if !rest.is_empty() => Self::Until(rest.into()),
                 "pause" => Self::Pause {
                     millis: rest.parse().ok()?,
                 },
@@ -125,6 +130,7 @@ impl fmt::Display for Step {
             Self::Repeat { count, size } => write!(f, "repeat:{count}x{size}"),
             Self::Feed { bytes } => write!(f, "feed:{bytes}"),
             Self::Await => write!(f, "await"),
+            Self::Until(path) => write!(f, "until:{}", path.display()),
             Self::Pause { millis } => write!(f, "pause:{millis}"),
         }
     }
@@ -144,6 +150,7 @@ mod tests {
             "repeat:9x10",
             "feed:65536",
             "await",
+            "until:/tmp/go",
             "pause:100",
         ] {
             assert_eq!(text.parse::<Step>().unwrap().to_string(), text);

@@ -64,6 +64,14 @@ pub(super) fn victims(out: &mut String, victims: &[Victim]) {
         if let Some(early) = victim.early_exits.filter(|n| *n > 0) {
             note.push(size::count(early, "early exit"));
         }
+        if let Some(stall) = &victim.stall_percentiles {
+            note.push(format!(
+                "a prune kept the CPU {} (p50), {} (p99), {} (longest)",
+                size::nanos(stall.p50_ns),
+                size::nanos(stall.p99_ns),
+                size::nanos(stall.max_ns)
+            ));
+        }
         if let Some(worst) = victim.sockets.first() {
             note.push(format!(
                 "worst socket {} → {} ({} refused)",

@@ -55,7 +55,7 @@ impl<'a> Census<'a> {
             .sum();
         if unmeasured > 0 {
             gaps.push(format!(
-                "holders: the kernel did not tell the memory of {unmeasured} sockets; they are counted, their bytes are not"
+                "holders: the kernel did not tell the memory of {unmeasured} sockets; their payload stands for it, which is less than they take"
             ));
         }
         let mut accounts: Vec<Account> = groups

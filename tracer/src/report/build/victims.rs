@@ -6,7 +6,7 @@ use tracer_common::tally::{limit, queue};
 
 use super::Harms;
 use crate::{
-    aggregate::{Group, Harm, group, harm},
+    aggregate::{Group, Harm, group, harm, stall},
     attribute::{Owner, OwnerKind},
     diagnose::Sufferer,
     indicators::Counter,
@@ -84,6 +84,7 @@ fn victim(inputs: &Inputs<'_>, harm: &Harm) -> Victim {
         ofo_prunes: seen(Counter::OfoPruned, harm.ofo_pruned),
         collapsed_skbs: seen(Counter::TCPRcvCollapsed, harm.collapsed),
         stall_ns: Some(harm.stall_ns),
+        stall_percentiles: stall::percentiles(&harm.stalls).map(Into::into),
         netns: harm.netns.iter().map(ToString::to_string).collect(),
         sockets: Vec::new(),
     }

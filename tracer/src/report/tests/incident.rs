@@ -24,6 +24,9 @@ pub(super) fn incident() -> Fixture {
         value.ofo_pruned = 40;
         value.rcv_collapsed = 9;
         value.stall_ns = 31_000_000;
+        // 810 prunes between 28.672 and 32.768 µs, 10 between 458.752 and 524.288 µs.
+        value.stalls[19] = 810;
+        value.stalls[35] = 10;
         value.suppressed = 700;
         value.last_allocated_pages = 12_250;
         value.last_tcp_mem_max_pages = 12_000;
@@ -108,6 +111,11 @@ fn the_leak_is_accused_and_the_innocent_named_as_victim() {
     assert_eq!(redis.refusals.send_rcvq, Some(3));
     assert_eq!(redis.refusals_by_limit.tcp_mem, Some(500 + 12 + 300 + 3));
     assert_eq!(redis.prunes, Some(820 + 3));
+    // The 812th of 820 prunes is the 99th of 100, and only 810 were short.
+    let stall = redis.stall_percentiles.unwrap();
+    assert!((28_672..32_768).contains(&stall.p50_ns), "{stall:?}");
+    assert!((458_752..524_288).contains(&stall.p99_ns), "{stall:?}");
+    assert!((458_752..524_288).contains(&stall.max_ns), "{stall:?}");
     assert_eq!(redis.owner.container_id, None);
     assert_eq!(redis.sockets.len(), 5);
     assert_eq!(redis.sockets[0].refusals, 80);
