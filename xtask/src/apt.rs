@@ -170,8 +170,8 @@ impl Apt {
             return Ok(());
         }
         eprintln!("reading Debian's package lists (about 40 MB)");
-        if let Err(error) = output(self.command("apt-get").arg("update")) {
-            let complaint = format!("{error:#}");
+        let mut update = self.command("apt-get");
+        if let Err(error) = output(update.args(["-o", "APT::Update::Error-Mode=any", "update"])) {
             if self.names("^linux-image-[0-9]")?.is_empty() {
                 return Err(error).with_context(|| {
                     format!(
@@ -180,8 +180,10 @@ impl Apt {
                     )
                 });
             }
-            for line in complaint.lines().filter(|line| line.starts_with("E: ")) {
-                eprintln!("left out: {}", &line[3..]);
+            for line in format!("{error:#}").lines() {
+                if let Some(what) = line.strip_prefix("E: ").or(line.strip_prefix("W: ")) {
+                    eprintln!("left out: {what}");
+                }
             }
         }
         fs::write(&stamp, "").with_context(|| format!("cannot write {}", stamp.display()))

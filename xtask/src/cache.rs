@@ -16,10 +16,11 @@ pub(crate) struct Cache {
     root: PathBuf,
 }
 
-/// Keeps other runs from changing the cache until it is dropped.
+/// Keeps other runs from changing the cache until it is dropped, and so may change it.
 #[derive(Debug)]
 pub(crate) struct Lock {
     _file: File,
+    work: PathBuf,
 }
 
 impl Cache {
@@ -77,30 +78,10 @@ impl Cache {
                 return Err(error).with_context(|| format!("cannot lock {}", path.display()));
             }
         }
-        Ok(Lock { _file: file })
-    }
-
-    /// Makes the folder `destination` by way of a temporary one that `fill` fills; whatever stood
-    /// at `destination` before is replaced, and a failure leaves nothing behind.
-    pub(crate) fn install(
-        &self,
-        destination: &Path,
-        fill: impl FnOnce(&Path) -> Result<()>,
-    ) -> Result<()> {
-        let work = self.folder("partial")?.join(format!("{}", process::id()));
-        remove(&work)?;
-        fs::create_dir_all(&work).with_context(|| format!("cannot make {}", work.display()))?;
-        if let Err(error) = fill(&work) {
-            remove(&work)?;
-            return Err(error);
-        }
-        if let Some(parent) = destination.parent() {
-            fs::create_dir_all(parent)
-                .with_context(|| format!("cannot make {}", parent.display()))?;
-        }
-        remove(destination)?;
-        fs::rename(&work, destination)
-            .with_context(|| format!("cannot put {} in place", destination.display()))
+        Ok(Lock {
+            _file: file,
+            work: self.root.join("partial"),
+        })
     }
 
     /// The bytes that the cache takes on disk, and its path, in words.
@@ -126,6 +107,32 @@ impl Cache {
         }
         println!("emptied");
         Ok(())
+    }
+}
+
+impl Lock {
+    /// Makes the folder `destination` by way of a temporary one that `fill` fills; whatever stood
+    /// at `destination` before is replaced, and a failure leaves nothing behind.
+    pub(crate) fn install(
+        &self,
+        destination: &Path,
+        fill: impl FnOnce(&Path) -> Result<()>,
+    ) -> Result<()> {
+        let work = &self.work;
+        // What is there was left by a run that was killed: nobody else works here now.
+        remove(work)?;
+        fs::create_dir_all(work).with_context(|| format!("cannot make {}", work.display()))?;
+        if let Err(error) = fill(work) {
+            remove(work)?;
+            return Err(error);
+        }
+        if let Some(parent) = destination.parent() {
+            fs::create_dir_all(parent)
+                .with_context(|| format!("cannot make {}", parent.display()))?;
+        }
+        remove(destination)?;
+        fs::rename(work, destination)
+            .with_context(|| format!("cannot put {} in place", destination.display()))
     }
 }
 

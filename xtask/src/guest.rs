@@ -45,13 +45,13 @@ pub(crate) fn resolve(cache: &Cache) -> Result<PathBuf> {
     if let Some(root) = cached(cache) {
         return Ok(root);
     }
-    let _lock = cache.lock()?;
+    let lock = cache.lock()?;
     if let Some(root) = cached(cache) {
         return Ok(root);
     }
     let apt = Apt::open(cache)?;
     let root = place(cache);
-    cache.install(&root, |work| {
+    lock.install(&root, |work| {
         let unpacked = work.join("unpacked");
         apt.unpack_closure(SUITE, &PACKAGES.map(str::to_owned), &unpacked)?;
         fill(&unpacked, work).context("Debian's packages are not as expected")?;

@@ -4,6 +4,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    os::unix::ffi::OsStrExt as _,
     path::{Path, PathBuf},
 };
 
@@ -64,22 +65,30 @@ pub(crate) fn resolve(cache: &Cache, list: &str, modules: Option<&Path>) -> Resu
             },
         }
     }
+    for kernel in &kernels {
+        if kernel.modules.is_none() {
+            // Debian keeps the images of some old kernels and not their modules.
+            eprintln!(
+                "kernel {}: without modules, so no veth, tun or netem",
+                kernel.name
+            );
+        }
+    }
     if kernels.is_empty() {
         bail!("none of the kernels is offered by the Debian mirror");
     }
     Ok(kernels)
 }
 
-/// A kernel that is whole in the cache.
+/// A kernel in the cache. What is there is whole, as it was put in place in one step.
 pub(crate) fn cached(cache: &Cache, name: &str) -> Option<Kernel> {
     let folder = fs::canonicalize(cache.path("kernels").join(name)).ok()?;
-    let kernel = Kernel {
+    let (image, modules) = (folder.join("vmlinuz"), folder.join("modules"));
+    image.is_file().then(|| Kernel {
         name: name.to_owned(),
-        image: folder.join("vmlinuz"),
-        modules: Some(folder.join("modules")),
-    };
-    let whole = kernel.image.is_file() && folder.join("modules/kernel").is_dir();
-    whole.then_some(kernel)
+        image,
+        modules: modules.is_dir().then_some(modules),
+    })
 }
 
 fn given(path: &str, modules: Option<&Path>) -> Result<Kernel> {
@@ -112,14 +121,12 @@ fn modules_folder(root: &Path) -> Option<PathBuf> {
     }
     ["lib/modules", "usr/lib/modules"]
         .iter()
-        .filter_map(|below| fs::read_dir(root.join(below)).ok())
-        .flat_map(|entries| entries.flatten())
-        .map(|entry| entry.path())
+        .flat_map(|below| entries(&root.join(below)))
         .find(|path| path.join("kernel").is_dir())
 }
 
 fn fetch(cache: &Cache, name: &str, apt: &mut Option<Apt>) -> Result<Kernel> {
-    let _lock = cache.lock()?;
+    let lock = cache.lock()?;
     if let Some(kernel) = cached(cache, name) {
         return Ok(kernel);
     }
@@ -147,7 +154,7 @@ fn fetch(cache: &Cache, name: &str, apt: &mut Option<Apt>) -> Result<Kernel> {
     let folder = cache
         .folder("kernels")?
         .join(format!("{package}_{version}"));
-    cache.install(&folder, |work| {
+    lock.install(&folder, |work| {
         let unpacked = work.join("unpacked");
         apt.unpack(&packages, &unpacked)?;
         place(&unpacked, work)?;
@@ -158,18 +165,28 @@ fn fetch(cache: &Cache, name: &str, apt: &mut Option<Apt>) -> Result<Kernel> {
 }
 
 fn place(unpacked: &Path, work: &Path) -> Result<()> {
-    let image = fs::read_dir(unpacked.join("boot"))
-        .context("the kernel package has no folder boot")?
-        .flatten()
-        .map(|entry| entry.path())
+    let modules = modules_folder(unpacked);
+    // From 7.2 on the image lies beside the modules.
+    let beside = entries(&unpacked.join("usr/lib/modules"))
+        .map(|release| release.join("vmlinuz"))
+        .find(|path| path.is_file());
+    let image = entries(&unpacked.join("boot"))
         .find(|path| {
             path.file_name()
-                .is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"))
+                .is_some_and(|name| name.as_bytes().starts_with(b"vmlinuz-"))
         })
+        .or(beside)
         .context("the kernel package holds no vmlinuz")?;
     fs::rename(image, work.join("vmlinuz")).context("cannot move the kernel image")?;
-    let modules = modules_folder(unpacked).context("the kernel package holds no modules")?;
-    fs::rename(modules, work.join("modules")).context("cannot move the kernel's modules")
+    if let Some(modules) = modules {
+        fs::rename(modules, work.join("modules")).context("cannot move the kernel's modules")?;
+    }
+    Ok(())
+}
+
+fn entries(folder: &Path) -> impl Iterator<Item = PathBuf> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path())
 }
 
 /// The short names among package names such as `linux-image-6.12.117+deb13-cloud-amd64`.

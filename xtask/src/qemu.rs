@@ -83,7 +83,18 @@ pub(crate) struct Folder(PathBuf);
 impl Folder {
     /// Makes the folder. It is in the place for temporary files because a socket's path is short.
     pub(crate) fn new() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("tcpress-vm-{}", std::process::id()));
+        const PREFIX: &str = "tcpress-vm-";
+        let base = std::env::temp_dir();
+        // A run that was killed could not remove its own.
+        for entry in fs::read_dir(&base).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+            if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+                // Another user's cannot be removed, and does not matter.
+                let _ = fs::remove_dir_all(entry.path());
+            }
+        }
+        let path = base.join(format!("{PREFIX}{}", std::process::id()));
         cache::remove(&path)?;
         fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))

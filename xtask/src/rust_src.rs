@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{
     apt::Apt,
-    cache::{self, Cache},
+    cache::{self, Cache, Lock},
     debian, process,
     process::output,
 };
@@ -61,13 +61,13 @@ impl Toolchain {
 
     /// Gets the sources from rustup, or else from Debian's package of the same version.
     pub(crate) fn get_sources(&self, cache: &Cache) -> Result<()> {
-        let _lock = cache.lock()?;
+        let lock = cache.lock()?;
         if self.has_sources() || self.by_rustup()? {
             return Ok(());
         }
         eprintln!("looking for Debian's package rust-src {}", self.release);
         let found = self
-            .by_debian(cache)
+            .by_debian(cache, &lock)
             .with_context(|| format!("rust-src for rustc {} could not be had", self.release));
         let unpacked = found.with_context(|| {
             "the BPF programs cannot be built without it; where rustup reaches its server, this \
@@ -96,7 +96,7 @@ impl Toolchain {
         Ok(self.has_sources())
     }
 
-    fn by_debian(&self, cache: &Cache) -> Result<PathBuf> {
+    fn by_debian(&self, cache: &Cache, lock: &Lock) -> Result<PathBuf> {
         let apt = Apt::open(cache)?;
         let versions = apt.versions("rust-src")?;
         let same = |version: &&String| {
@@ -112,7 +112,7 @@ impl Toolchain {
             bail!("Debian offers rust-src only as {}", versions.join(", "));
         };
         let folder = cache.path("tools").join(format!("rust-src_{version}"));
-        cache.install(&folder, |work| {
+        lock.install(&folder, |work| {
             apt.unpack(&[format!("rust-src={version}")], work)
         })?;
         fs::read_dir(folder.join("usr/src"))

@@ -63,12 +63,12 @@ impl Tool {
 
     /// Builds the program. Its folder's name says what it was built from and for.
     pub(crate) fn build(&self, cache: &Cache, toolchain: &Toolchain) -> Result<()> {
-        let _lock = cache.lock()?;
+        let lock = cache.lock()?;
         if self.present(cache, toolchain) {
             return Ok(());
         }
         let folder = self.folder(cache, toolchain);
-        cache.install(&folder, |work| {
+        lock.install(&folder, |work| {
             let target = work.join("target");
             self.install(work, &target)?;
             cache::remove(&target)?;
