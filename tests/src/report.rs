@@ -146,6 +146,25 @@ impl Report {
         }
     }
 
+    /// How long prunes kept the CPU: a bucket is off by an eighth at most, so the longest of them fits into
+    /// their sum, and their sum into as many of the longest.
+    pub fn check_stalls(&self, checks: &mut Checks, pod: &Pod) {
+        let of = |pointer: &str| self.of_victim(pod, pointer);
+        let (prunes, sum) = (of("/prunes"), of("/stall_ns"));
+        let [p50, p99, longest] =
+            ["p50", "p99", "max"].map(|name| of(&format!("/stall_percentiles/{name}_ns")));
+        checks.above_zero("the longest prune", longest);
+        checks.that(p50 <= p99 && p99 <= longest, || {
+            format!("percentiles of prunes do not rise: {p50}, {p99}, {longest}")
+        });
+        // The last bucket has no end: what lies in it may have taken any time.
+        let bounded = longest < 58_000_000;
+        checks.that(
+            longest / 8 * 7 <= sum && (!bounded || sum <= prunes * (longest / 8 * 9)),
+            || format!("{prunes} prunes of at most {longest} ns do not make {sum} ns"),
+        );
+    }
+
     /// No culprit may be anyone but `reader`, and the summary must not name an innocent.
     pub fn check_nobody_else_accused(&self, checks: &mut Checks, reader: &Pod, innocent: &Pod) {
         for culprit in self.list("/culprits") {

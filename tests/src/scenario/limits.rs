@@ -41,6 +41,7 @@ pub(super) fn rcvbuf() -> Result<Outcome> {
     checks.above_zero("the kernel's TCPOFODrop", kernel.get("TCPOFODrop"));
     report.check_refusals(&mut checks, &slow, &kernel);
     report.check_limit(&mut checks, &slow, "rcvbuf", kernel.refusals());
+    report.check_stalls(&mut checks, &slow);
     report.check_rows(&mut checks, "the slow reader", &slow.netns()?, &kernel);
     report.check_rows(
         &mut checks,
