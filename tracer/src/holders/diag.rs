@@ -184,7 +184,7 @@ fn socket(body: &[u8], netns_inum: u32) -> Option<Result<Socket, DiagError>> {
         netns_inum,
         local,
         remote,
-        state: state(*body.get(1)?),
+        state: TcpState::from_number(*body.get(1)?),
         inode: u32_at(body, 68)?,
         cookie: u64::from(u32_at(body, 44)?) | u64::from(u32_at(body, 48)?) << 32,
         cgroup_id: None,
@@ -200,26 +200,6 @@ fn socket(body: &[u8], netns_inum: u32) -> Option<Result<Socket, DiagError>> {
         }
     }
     Some(Ok(socket))
-}
-
-/// A number of `include/net/tcp_states.h`. Request sockets (12) are in SYN-RECEIVED; sockets that are
-/// bound but not connected (13, Linux 6.8) are in CLOSE.
-#[must_use]
-pub fn state(number: u8) -> TcpState {
-    match number {
-        1 => TcpState::Established,
-        2 => TcpState::SynSent,
-        3 | 12 => TcpState::SynRecv,
-        4 => TcpState::FinWait1,
-        5 => TcpState::FinWait2,
-        6 => TcpState::TimeWait,
-        7 | 13 => TcpState::Close,
-        8 => TcpState::CloseWait,
-        9 => TcpState::LastAck,
-        10 => TcpState::Listen,
-        11 => TcpState::Closing,
-        other => TcpState::Other(other),
-    }
 }
 
 /// The nine numbers of `sk_get_meminfo`; `None` when there are fewer (before Linux 4.7).

@@ -196,7 +196,7 @@ fn every_state() {
         (99, TcpState::Other(99)),
     ];
     for (number, want) in names {
-        assert_eq!(state(number), want);
+        assert_eq!(TcpState::from_number(number), want);
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use super::{diag, socket::Socket};
+use super::socket::{Socket, TcpState};
 
 /// Sockets of the text, and how many lines could not be understood.
 #[must_use]
@@ -26,7 +26,7 @@ fn socket(line: &str, netns_inum: u32) -> Option<Socket> {
     let mut words = line.split_ascii_whitespace().skip(1);
     let local = address(words.next()?)?;
     let remote = address(words.next()?)?;
-    let state = diag::state(u8::from_str_radix(words.next()?, 16).ok()?);
+    let state = TcpState::from_number(u8::from_str_radix(words.next()?, 16).ok()?);
     let (unsent, unread) = words.next()?.split_once(':')?;
     // Sockets in TIME-WAIT and request sockets have an inode of 0 as well.
     let inode = words.nth(4)?.parse().ok()?;

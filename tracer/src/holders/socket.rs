@@ -21,6 +21,28 @@ pub enum TcpState {
     Other(u8),
 }
 
+impl TcpState {
+    /// The state of a number of `include/net/tcp_states.h`. Request sockets (12) are in SYN-RECEIVED;
+    /// sockets that are bound but not connected (13, Linux 6.8) are in CLOSE.
+    #[must_use]
+    pub const fn from_number(number: u8) -> Self {
+        match number {
+            1 => Self::Established,
+            2 => Self::SynSent,
+            3 | 12 => Self::SynRecv,
+            4 => Self::FinWait1,
+            5 => Self::FinWait2,
+            6 => Self::TimeWait,
+            7 | 13 => Self::Close,
+            8 => Self::CloseWait,
+            9 => Self::LastAck,
+            10 => Self::Listen,
+            11 => Self::Closing,
+            other => Self::Other(other),
+        }
+    }
+}
+
 /// One TCP socket. Sizes are bytes of `truesize` unless named otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Socket {

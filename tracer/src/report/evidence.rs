@@ -13,7 +13,8 @@ use tracer_common::{
     tally::{TallyKey, queue},
 };
 
-use super::{Detail, Limit, Owner, number_to_state, state_name};
+use super::{Detail, Limit, Owner, state_name};
+use crate::holders::TcpState;
 
 /// One failed admission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,7 +140,10 @@ impl Evidence {
                 record.tuple.remote_port,
             ),
             cookie: (record.cookie != 0).then(|| record.cookie.to_string()),
-            state: state_name(number_to_state(record.tuple.state)).into_owned(),
+            state: state_name(TcpState::from_number(
+                u8::try_from(record.tuple.state).unwrap_or(u8::MAX),
+            ))
+            .into_owned(),
             queue: Queue::from_number(record.queue as usize),
             limit: Limit::from_number(record.limit as usize),
             detail: Detail::from_number(record.limit as usize),

@@ -33,7 +33,7 @@ pub use node::{Node, Window};
 pub use owner::Owner;
 pub use plan::Plan;
 pub use reconciliation::Reconciliation;
-pub use state::{number_to_state, state_name};
+pub use state::state_name;
 pub use verdict::{Advice, Basis, Detail, Limit, Verdict};
 pub use victim::{Refusals, RefusalsByLimit, StallPercentiles, Victim, VictimSocket};
 

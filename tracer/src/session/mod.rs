@@ -2,9 +2,11 @@
 //! ties sources and probes together; it decides nothing about what they mean.
 
 mod bracket;
+mod observation;
 mod survey;
 mod watch;
 
 pub use bracket::{Bracket, bracket};
+pub use observation::{Observation, wall_clock};
 pub use survey::{Survey, node, survey};
-pub use watch::{Observation, Watch, settings, wall_clock};
+pub use watch::{Watch, settings};
