@@ -58,6 +58,7 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Scenario { name } => return scenario::run_one(&name),
         Command::Pause => {
             sys::catch_stop()?;
+            sys::loopback_up()?;
             println!("ready");
             sys::wait_for_stop();
         }

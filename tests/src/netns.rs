@@ -24,7 +24,7 @@ pub struct Netns {
 }
 
 impl Netns {
-    /// Starts the pause process, in a cgroup if one is given. The loopback device is up.
+    /// Starts the pause process, in a cgroup if one is given. The pause process sets the loopback device up.
     pub fn new(scope: Option<&Path>) -> Result<Self> {
         let mut command = lab()?;
         command.arg("pause");
@@ -34,7 +34,6 @@ impl Netns {
         let pause = Process::start("pause", &mut command, Start::default())?;
         pause.stdout_line(READY, |line| line.contains("ready"))?;
         let file = File::open(format!("/proc/{}/ns/net", pause.pid()))?;
-        crate::network::ip_in(&file, "link set lo up")?;
         Ok(Self { pause, file })
     }
 
