@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tracer_common::{EventRecord, SocketState, TallyKey, lost};
 
-use super::Survey;
+use super::{Survey, survey::sockets_of};
 use crate::{
     aggregate::Delta,
     attribute::{Attributor, Sources},
@@ -59,13 +59,7 @@ impl Observation {
         end: Survey,
         duration: Duration,
     ) -> Self {
-        let all: Vec<Socket> = start
-            .scan
-            .sockets
-            .iter()
-            .chain(&end.scan.sockets)
-            .cloned()
-            .collect();
+        let all = sockets_of(&start, &end);
         sources.find_processes(&mut attributor, &all);
         let mut gaps: Vec<String> = start.gaps.iter().chain(&end.gaps).cloned().collect();
         gaps.extend(attributor.gaps());

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use jiff::Timestamp;
 
 use crate::{
-    holders::{self, Scan},
+    holders::{self, Scan, Socket},
     indicators::{
         TcpMemory, memory,
         readings::{self, NetnsReading, Readings},
@@ -47,6 +47,12 @@ pub fn survey(proc: &Path) -> Survey {
         scan,
         gaps,
     }
+}
+
+/// The sockets of both ends of a window.
+pub(super) fn sockets_of(start: &Survey, end: &Survey) -> Vec<Socket> {
+    let sockets = start.scan.sockets.iter().chain(&end.scan.sockets);
+    sockets.cloned().collect()
 }
 
 /// Readings by number of the namespace.

@@ -11,12 +11,11 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tracer_common::{EventRecord, Layout, Settings, SocketState, lost};
 
-use super::{Bracket, Observation, Survey, bracket, survey};
+use super::{Bracket, Observation, Survey, bracket, survey, survey::sockets_of};
 use crate::{
     aggregate,
     attribute::{Attributor, Sources},
     decode,
-    holders::Socket,
     indicators::rows,
     kernel::Plan,
     probe::{LoadError, Ring, Sizes, Tracer},
@@ -208,13 +207,7 @@ impl Watch {
         let mut end = survey(&self.sources.proc);
         end.counts = last.counts;
         self.sources.refresh(&mut self.attributor);
-        let all: Vec<Socket> = start
-            .scan
-            .sockets
-            .iter()
-            .chain(&end.scan.sockets)
-            .cloned()
-            .collect();
+        let all = sockets_of(&start, &end);
         self.sources.find_processes(&mut self.attributor, &all);
 
         let deltas = aggregate::deltas(&self.base.tallies, &last.tallies);
