@@ -25,6 +25,16 @@ pub(super) struct Hook {
     pub(super) unless: Option<&'static str>,
 }
 
+/// Without admission itself nothing is seen.
+const EVERYTHING: &[(Counter, Sight)] = &[
+    (PruneCalled, Blind),
+    (RcvPruned, Blind),
+    (OfoPruned, Blind),
+    (TCPRcvCollapsed, Blind),
+    (TCPRcvQDrop, Blind),
+    (TCPOFODrop, Blind),
+];
+
 /// Outermost first: whatever is attached later runs inside what is attached already, so that no call is
 /// seen to end whose beginning was missed. Detached in reverse.
 pub(super) const HOOKS: &[Hook] = &[
@@ -91,14 +101,7 @@ pub(super) const HOOKS: &[Hook] = &[
         flavour: Flavour::Fexit,
         programs: &[(3, "rmem_exit")],
         doubled: true,
-        needed_by: &[
-            (PruneCalled, Blind),
-            (RcvPruned, Blind),
-            (OfoPruned, Blind),
-            (TCPRcvCollapsed, Blind),
-            (TCPRcvQDrop, Blind),
-            (TCPOFODrop, Blind),
-        ],
+        needed_by: EVERYTHING,
         otherwise: None,
         unless: None,
     },
@@ -107,14 +110,7 @@ pub(super) const HOOKS: &[Hook] = &[
         flavour: Flavour::Fentry,
         programs: &[(3, "rmem_enter")],
         doubled: true,
-        needed_by: &[
-            (PruneCalled, Blind),
-            (RcvPruned, Blind),
-            (OfoPruned, Blind),
-            (TCPRcvCollapsed, Blind),
-            (TCPRcvQDrop, Blind),
-            (TCPOFODrop, Blind),
-        ],
+        needed_by: EVERYTHING,
         otherwise: None,
         unless: None,
     },
