@@ -60,7 +60,7 @@ enum Verb {
     /// Lint, unit tests, and scenarios on real kernels
     Test {
         /// Kernels for the scenarios
-        #[arg(long, value_name = "LIST", default_value = "6.1,6.12")]
+        #[arg(long, value_name = "LIST", default_value = "5.10,6.1,6.12,7.3")]
         kernel: String,
     },
     /// Run a command as root on real kernels in QEMU, with tcpress and lab in /bin

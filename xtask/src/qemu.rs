@@ -9,7 +9,7 @@ use std::{
     process::{Child, Command, Stdio},
     sync::{
         Arc,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
         mpsc::RecvTimeoutError,
     },
     time::{Duration, Instant},
@@ -31,8 +31,10 @@ pub(crate) const PROGRAM: &str = "qemu-system-x86_64";
 pub(crate) enum Accelerator {
     /// By the processor.
     Kvm,
-    /// By translation, on as many threads as the guest has processors.
+    /// By translation, all processors of the guest in turn on one thread.
     Translate,
+    /// By translation, on as many threads as the guest has processors.
+    TranslateInParallel,
     /// By translation, where an instruction takes a nanosecond of the guest's time.
     Count,
 }
@@ -89,12 +91,16 @@ impl Folder {
         for entry in fs::read_dir(&base).into_iter().flatten().flatten() {
             let name = entry.file_name();
             let owner = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+            let owner = owner.and_then(|rest| rest.split('-').next());
             if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
                 // Another user's cannot be removed, and does not matter.
                 let _ = fs::remove_dir_all(entry.path());
             }
         }
-        let path = base.join(format!("{PREFIX}{}", std::process::id()));
+        // Several machines may run at once.
+        static MACHINES: AtomicU32 = AtomicU32::new(0);
+        let number = MACHINES.fetch_add(1, Ordering::Relaxed);
+        let path = base.join(format!("{PREFIX}{}-{number}", std::process::id()));
         cache::remove(&path)?;
         fs::create_dir_all(&path).with_context(|| format!("cannot make {}", path.display()))?;
         Ok(Self(path))
@@ -265,7 +271,12 @@ fn command(machine: &Machine<'_>, folder: &Folder) -> Command {
     // QEMU 7.2's `-cpu max` panics kernels at random under translation; a named model does not.
     match machine.accelerator {
         Accelerator::Kvm => command.args(["-accel", "kvm", "-cpu", "host"]),
+        // On several threads, QEMU 7.2 now and then runs a breakpoint that the guest's kernel has
+        // already taken out of its code again (static keys, probes), and that kernel panics.
         Accelerator::Translate => {
+            command.args(["-accel", "tcg,thread=single", "-cpu", "Skylake-Server"])
+        }
+        Accelerator::TranslateInParallel => {
             command.args(["-accel", "tcg,thread=multi", "-cpu", "Skylake-Server"])
         }
         Accelerator::Count => {

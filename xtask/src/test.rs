@@ -4,7 +4,7 @@
 use std::{
     io::{self, BufRead as _, BufReader, Write},
     process::{Command, Stdio},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -130,48 +130,97 @@ fn unit(tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
+/// Two machines at a time: each keeps one core busy.
 fn scenarios(tally: &mut Tally, parts: &Parts) -> Result<()> {
+    const AT_ONCE: usize = 2;
     let settings = Settings {
         timeout: SCENARIOS_LIMIT,
         ..Settings::default()
     };
     let command = ["lab", "scenarios"].map(str::to_owned);
-    for kernel in &parts.kernels {
-        eprintln!("== scenarios on kernel {}", kernel.name);
-        let copy = Copy::default();
-        let status = parts.run(kernel, &settings, &command, || Box::new(copy.clone()));
+    let waiting = Mutex::new(parts.kernels.iter());
+    let results = Mutex::new(Vec::new());
+    let next = || lock(&waiting).next();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(kernel) = next() {
+                    eprintln!("== scenarios on kernel {}", kernel.name);
+                    let stdout = Labelled::new(&kernel.name, io::stdout);
+                    let stderr = Labelled::new(&kernel.name, io::stderr);
+                    let status = parts.run(kernel, &settings, &command, || {
+                        (Box::new(stdout.clone()), Box::new(stderr.clone()))
+                    });
+                    lock(&results).push((&kernel.name, stdout.text(), status));
+                }
+            });
+        }
+    });
+    for (kernel, text, status) in lock(&results).drain(..) {
         match status {
-            Ok(status) => tally.scenarios(&kernel.name, &copy.text(), status),
-            Err(error) => tally.fail(format!("{}: {error:#}", kernel.name)),
+            Ok(status) => tally.scenarios(kernel, &text, status),
+            Err(error) => tally.fail(format!("{kernel}: {error:#}")),
         }
     }
     Ok(())
 }
 
-/// Passes bytes on to stdout and keeps them.
-#[derive(Debug, Clone, Default)]
-struct Copy(Arc<Mutex<Vec<u8>>>);
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
-impl Copy {
-    fn text(&self) -> String {
-        let bytes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        String::from_utf8_lossy(&bytes).into_owned()
+/// Passes whole lines on, the name of the kernel before each, and keeps all bytes.
+#[derive(Debug)]
+struct Labelled<W> {
+    label: String,
+    to: fn() -> W,
+    kept: Arc<Mutex<Vec<u8>>>,
+    /// How many bytes of `kept` were passed on.
+    passed: Arc<Mutex<usize>>,
+}
+
+impl<W> Clone for Labelled<W> {
+    fn clone(&self) -> Self {
+        Self {
+            label: self.label.clone(),
+            to: self.to,
+            kept: Arc::clone(&self.kept),
+            passed: Arc::clone(&self.passed),
+        }
     }
 }
 
-impl Write for Copy {
+impl<W> Labelled<W> {
+    fn new(label: &str, to: fn() -> W) -> Self {
+        Self {
+            label: label.to_owned(),
+            to,
+            kept: Arc::default(),
+            passed: Arc::default(),
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.kept)).into_owned()
+    }
+}
+
+impl<W: Write> Write for Labelled<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .extend_from_slice(bytes);
-        // The count matters more than the view: a closed stdout does not end the copy.
-        let _ = io::stdout().write_all(bytes);
+        let mut kept = lock(&self.kept);
+        let mut passed = lock(&self.passed);
+        kept.extend_from_slice(bytes);
+        while let Some(end) = kept[*passed..].iter().position(|&byte| byte == b'\n') {
+            let line = String::from_utf8_lossy(&kept[*passed..*passed + end]);
+            // The count matters more than the view: a closed stdout does not end the copy.
+            let _ = writeln!((self.to)(), "{}: {line}", self.label);
+            *passed += end + 1;
+        }
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        let _ = io::stdout().flush();
+        let _ = (self.to)().flush();
         Ok(())
     }
 }

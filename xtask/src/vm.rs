@@ -72,6 +72,9 @@ pub(crate) struct Settings {
     /// Count instructions as time: slow, one processor, and the same cost on every run
     #[arg(long)]
     pub(crate) icount: bool,
+    /// Run the processors at the same time, not in turn; under QEMU before 8.1 a guest's kernel may panic
+    #[arg(long, conflicts_with = "icount")]
+    pub(crate) parallel: bool,
 }
 
 impl Default for Settings {
@@ -85,9 +88,13 @@ impl Default for Settings {
             append: String::new(),
             cgroup: Cgroup::V2,
             icount: false,
+            parallel: false,
         }
     }
 }
+
+/// Where a guest's output goes.
+pub(crate) type Output = Box<dyn Write + Send>;
 
 /// Everything that machines are made of, found or fetched.
 #[derive(Debug)]
@@ -115,13 +122,14 @@ impl Parts {
         })
     }
 
-    /// Runs a command on one kernel; `stdout` makes the place for its output. Returns its exit status, or 124 or 125 with a word on stderr.
+    /// Runs a command on one kernel; `outputs` makes the places for its stdout and stderr. Returns its
+    /// exit status, or 124 or 125 with a word on stderr.
     pub(crate) fn run(
         &self,
         kernel: &Kernel,
         settings: &Settings,
         command: &[String],
-        stdout: impl Fn() -> Box<dyn Write + Send>,
+        outputs: impl Fn() -> (Output, Output),
     ) -> Result<i32> {
         let folder = Folder::new()?;
         let initrd = folder.path("initrd");
@@ -146,9 +154,15 @@ impl Parts {
             limit: Duration::from_secs(settings.timeout),
         };
         if !settings.icount {
-            machine.accelerator = accel::choose(&self.cache, &machine, &folder)?;
+            machine.accelerator = match accel::choose(&self.cache, &machine, &folder)? {
+                Accelerator::Translate if settings.parallel => Accelerator::TranslateInParallel,
+                chosen => chosen,
+            };
         }
-        let run = || qemu::run(&machine, &folder, stdout(), Box::new(io::stderr()));
+        let run = || {
+            let (stdout, stderr) = outputs();
+            qemu::run(&machine, &folder, stdout, stderr)
+        };
         let mut outcome = run()?;
         // A starved host can keep a guest from booting. As no command has run, a second try is fair.
         if let Outcome::Failed {
@@ -206,7 +220,8 @@ pub(crate) fn run(list: &str, settings: &Settings, command: &[String]) -> Result
         if parts.kernels.len() > 1 {
             eprintln!("== kernel {}", kernel.name);
         }
-        let status = parts.run(kernel, settings, command, || Box::new(io::stdout()))?;
+        let outputs = || -> (Output, Output) { (Box::new(io::stdout()), Box::new(io::stderr())) };
+        let status = parts.run(kernel, settings, command, outputs)?;
         if result == 0 {
             result = status;
         }
