@@ -6,20 +6,23 @@
 #![no_std]
 
 pub mod event;
+pub mod flight;
 pub mod layout;
 pub mod lost;
+pub mod selfcheck;
 pub mod settings;
 pub mod socket;
 pub mod tally;
 
 pub use event::{CgroupRecord, EventRecord};
+pub use flight::{Frame, Verdict};
 pub use layout::Layout;
 pub use settings::Settings;
 pub use socket::{SocketState, Tuple};
 pub use tally::{TallyKey, TallyValue};
 
 /// Version of everything in this crate; it travels in captures.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Marks a kernel type as transferable through a map in user space.
 macro_rules! pod {

@@ -16,8 +16,12 @@ pub const PENDING_FULL: u32 = 5;
 pub const SOCKETS_FULL: u32 = 6;
 /// Prunes and collapses seen outside any frame, which the rules say cannot be.
 pub const NO_FRAME: u32 = 7;
+/// Rises of a kernel counter that found no room for its mark: they are not attributed.
+pub const MARKS_FULL: u32 = 8;
+/// Calls whose beginning and end did not pair up (kprobes only): their counts are lost.
+pub const UNPAIRED: u32 = 9;
 /// How many cells there are.
-pub const COUNT: u32 = 8;
+pub const COUNT: u32 = 10;
 
 /// Names of the cells, as reports spell them.
 pub const NAMES: [&str; COUNT as usize] = [
@@ -29,4 +33,6 @@ pub const NAMES: [&str; COUNT as usize] = [
     "pending_full",
     "sockets_full",
     "no_frame",
+    "marks_full",
+    "unpaired",
 ];

@@ -2,7 +2,7 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-use crate::tally::{TallyKey, queue};
+use crate::tally::{TallyKey, count, queue};
 
 /// Addresses of a connection. IPv4 addresses stand in the first four bytes.
 #[repr(C)]
@@ -37,6 +37,8 @@ pub struct SocketState {
     pub verdicts: [u64; queue::COUNT],
     /// Calls of the prune path.
     pub prunes: u64,
+    /// What else happened, by [`count`].
+    pub counts: [u64; count::PER_SOCKET],
     /// When the last failure was, in nanoseconds of `CLOCK_MONOTONIC`.
     pub last_ns: u64,
     /// When the socket was destroyed, in nanoseconds of `CLOCK_MONOTONIC`; 0 while it lives.
@@ -68,6 +70,7 @@ impl SocketState {
         },
         verdicts: [0; queue::COUNT],
         prunes: 0,
+        counts: [0; count::PER_SOCKET],
         last_ns: 0,
         closed_ns: 0,
         last_limit: 0,

@@ -69,6 +69,36 @@ pub mod queue {
     pub const COUNT: usize = 4;
 }
 
+/// Cells of [`TallyValue::counts`]: what else happened to an owner. The first [`count::PER_SOCKET`] are
+/// kept per socket too.
+pub mod count {
+    /// Data that arrived while the receive window was 0: `TCPZeroWindowDrop`.
+    pub const ZERO_WINDOW_DROPS: usize = 0;
+    /// Segments that found the socket in use and its backlog full: `TCPBacklogDrop`.
+    pub const BACKLOG_DROPS: usize = 1;
+    /// Connections ended for want of memory, or as one orphan too many: `TCPAbortOnMemory`.
+    pub const ABORTS_ON_MEMORY: usize = 2;
+    /// Connection requests and new connections thrown away at a listener: `ListenDrops`.
+    pub const LISTEN_DROPS: usize = 3;
+    /// Received skbs thrown out of the out-of-order queue again. No counter of the kernel tells them.
+    pub const OFO_PRUNED_SKBS: usize = 4;
+    /// Memory of these skbs (`truesize`), in bytes.
+    pub const OFO_PRUNED_BYTES: usize = 5;
+    /// How many of these cells are kept per socket.
+    pub const PER_SOCKET: usize = 6;
+    /// Times that an allocation of this owner put the node under memory pressure: `TCPMemoryPressures`.
+    pub const MEMORY_PRESSURES: usize = 6;
+    /// Milliseconds of pressure that ended with this owner: `TCPMemoryPressuresChrono`.
+    pub const MEMORY_PRESSURES_MS: usize = 7;
+    /// Out-of-order skbs that later data covered whole. No counter of the kernel tells them.
+    pub const OFO_COVERED_SKBS: usize = 8;
+    /// Receive memory thrown away with sockets that were destroyed, in bytes. No counter of the kernel
+    /// tells it.
+    pub const DESTROYED_BYTES: usize = 9;
+    /// How many there are.
+    pub const COUNT: usize = 10;
+}
+
 /// Limit that refused.
 pub mod limit {
     /// The socket's own receive buffer (`sk_rcvbuf`).
@@ -130,6 +160,8 @@ pub struct TallyValue {
     pub prunes: [u64; limit::COUNT],
     /// How many prunes kept the CPU how long, by [`stall`].
     pub stalls: [u64; stall::BUCKETS],
+    /// What else happened, by [`count`].
+    pub counts: [u64; count::COUNT],
     /// Prunes that gave up: `RcvPruned`.
     pub rcv_pruned: u64,
     /// Calls that threw away out-of-order skbs: `OfoPruned`.
@@ -157,6 +189,7 @@ impl TallyValue {
         verdicts: [0; VERDICT_SLOTS],
         prunes: [0; limit::COUNT],
         stalls: [0; stall::BUCKETS],
+        counts: [0; count::COUNT],
         rcv_pruned: 0,
         ofo_pruned: 0,
         rcv_collapsed: 0,

@@ -6,37 +6,52 @@ use aya_ebpf::{macros::fexit, programs::FExitContext};
 
 use crate::{
     frame,
-    kernel::{Object, offset, read, slot},
+    kernel::{Object, Slots, offset, read, slot},
     maps::FAILED_CHARGE,
 };
 
 /// `mem_cgroup_sk_charge(sk, nr_pages, gfp_mask)`, 6.18 and later.
 #[fexit]
 pub(crate) fn sk_charge_exit(ctx: FExitContext) -> i32 {
-    let refused = slot!(&ctx, 3) as u8 == 0;
+    sk_charged(&ctx);
+    0
+}
+
+#[inline(always)]
+pub(crate) fn sk_charged(ctx: &impl Slots) {
+    let refused = slot!(ctx, 3) as u8 == 0;
     if !refused && !frame::any_open() {
-        return 0;
+        return;
     }
-    let sk = slot!(&ctx, 0);
+    let sk = slot!(ctx, 0);
     match frame::get(sk) {
         Some(frame) => frame.charge_failed = u32::from(refused),
         None => remember(if refused { memcg_of(sk as Object) } else { 0 }),
     }
-    0
 }
 
 /// `mem_cgroup_charge_skmem(memcg, nr_pages, gfp_mask)`, up to 6.17.
 #[fexit]
 pub(crate) fn charge_skmem_exit(ctx: FExitContext) -> i32 {
-    charged(slot!(&ctx, 0), slot!(&ctx, 3) as u8 == 0);
+    charged_3(&ctx);
     0
 }
 
 /// `mem_cgroup_charge_skmem(memcg, nr_pages)`, 5.10.
 #[fexit]
 pub(crate) fn charge_skmem_exit_short(ctx: FExitContext) -> i32 {
-    charged(slot!(&ctx, 0), slot!(&ctx, 2) as u8 == 0);
+    charged_2(&ctx);
     0
+}
+
+#[inline(always)]
+pub(crate) fn charged_2(ctx: &impl Slots) {
+    charged(slot!(ctx, 0), slot!(ctx, 2) as u8 == 0);
+}
+
+#[inline(always)]
+pub(crate) fn charged_3(ctx: &impl Slots) {
+    charged(slot!(ctx, 0), slot!(ctx, 3) as u8 == 0);
 }
 
 #[inline(always)]

@@ -1,13 +1,12 @@
 //! `tcp_collapse_one(sk, skb, list, root)` (`net/ipv4/tcp_input.c`): takes one skb away while queues are
 //! compacted. It stands for `tcp_collapse`, whose seven arguments no trampoline takes before 6.6.
 
-use aya_ebpf::programs::FEntryContext;
 use tracer_common::lost;
 
 use crate::{
     double::{Twin, doubled},
     frame,
-    kernel::slot,
+    kernel::{Slots, slot},
     maps::lose,
 };
 
@@ -20,7 +19,7 @@ doubled!(
 );
 
 #[inline(always)]
-fn enter(ctx: &FEntryContext, twin: Twin) {
+pub(crate) fn enter(ctx: &impl Slots, twin: Twin) {
     let Some(frame) = frame::get(slot!(ctx, 0)) else {
         lose(lost::NO_FRAME);
         return;

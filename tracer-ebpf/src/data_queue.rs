@@ -1,12 +1,12 @@
 //! `tcp_data_queue(sk, skb)` (`net/ipv4/tcp_input.c`) decides about a segment in order whose admission
 //! failed: up to 6.1 it throws it away, later it may queue it by force (`sk_forced_mem_schedule`).
 
-use aya_ebpf::programs::{FEntryContext, FExitContext};
 use tracer_common::tally::queue;
 
 use crate::{
     double::{Twin, doubled},
-    kernel::{Object, slot},
+    drops,
+    kernel::{Object, Slots, slot},
     verdict,
 };
 
@@ -26,18 +26,22 @@ doubled!(
 );
 
 #[inline(always)]
-fn exit(ctx: &FExitContext, _twin: Twin) {
+pub(crate) fn exit(ctx: &impl Slots, _twin: Twin) {
+    let sk = slot!(ctx, 0) as Object;
+    drops::settle(sk, slot!(ctx, 1));
     if !verdict::any_waiting() {
         return;
     }
-    let sk = slot!(ctx, 0) as Object;
-    if let Some(verdict) = verdict::take(sk as u64) {
+    // A verdict on another segment is left over from a call whose end was missed.
+    if let Some(verdict) = verdict::take(sk as u64)
+        && verdict.skb == slot!(ctx, 1)
+    {
         verdict::record(sk, &verdict, queue::RCV);
     }
 }
 
 #[inline(always)]
-fn forced(ctx: &FEntryContext, _twin: Twin) {
+pub(crate) fn forced(ctx: &impl Slots, _twin: Twin) {
     if !verdict::any_waiting() {
         return;
     }

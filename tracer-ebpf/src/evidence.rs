@@ -1,12 +1,11 @@
 //! Sends evidence of one failed admission.
 
-use tracer_common::{ABI_VERSION, EventRecord, TallyKey, event::ABSENT_U32, lost};
+use tracer_common::{ABI_VERSION, EventRecord, TallyKey, Verdict, event::ABSENT_U32, lost};
 
 use crate::{
     kernel::Object,
     maps::{EVENTS, lose},
     sock,
-    verdict::Verdict,
 };
 
 /// Sends one record; a full ring is counted, never waited for.

@@ -5,7 +5,7 @@
 //! failed `__sk_mem_schedule`. [`any_open`] lets every other program return at once.
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
-use tracer_common::lost;
+use tracer_common::{Frame, lost};
 
 use crate::{
     double::Twin,
@@ -19,60 +19,17 @@ pub(crate) const NOT_SEEN: u64 = u64::MAX;
 /// In place of `sk_rcvbuf` at entry: the receive buffer had room, so it cannot be what failed.
 pub(crate) const HAD_ROOM: u32 = u32::MAX;
 
-/// What is known of the call so far. Counts stand per twin; the larger of the two is true.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct Frame {
-    /// When trouble was first seen.
-    pub(crate) opened_ns: u64,
-    /// Pages allocated as last compared with `tcp_mem`.
-    pub(crate) allocated_pages: u64,
-    /// `tcp_mem[2]` as last compared.
-    pub(crate) tcp_mem_max_pages: u64,
-    /// `sk_rcvbuf` at entry, or [`HAD_ROOM`].
-    pub(crate) rcvbuf: u32,
-    /// 1 once something proved that the prune path ran because of the receive buffer.
-    pub(crate) over_rcvbuf: u32,
-    /// 1 once `tcp_prune_queue` was entered where it counts for sure.
-    pub(crate) prune_entered: u32,
-    /// 1 while the last charge of the memory cgroup failed.
-    pub(crate) charge_failed: u32,
-    /// Limit of the first failed `__sk_mem_schedule`.
-    pub(crate) first_limit: u32,
-    /// Limit of the last failed one.
-    pub(crate) last_limit: u32,
-    /// Failed calls of `__sk_mem_schedule`.
-    pub(crate) failed: [u32; 2],
-    /// Successful ones.
-    pub(crate) passed: [u32; 2],
-    /// Out-of-order prunes after the first failed `__sk_mem_schedule`.
-    pub(crate) late_prunes: [u32; 2],
-    /// Out-of-order prunes that threw something away.
-    pub(crate) ofo_pruned: [u32; 2],
-    /// Skbs collapsed.
-    pub(crate) collapsed: [u32; 2],
-}
-
-impl Frame {
-    #[inline(always)]
-    fn new(rcvbuf: u32) -> Self {
-        Self {
-            // SAFETY: the helper has no precondition.
-            opened_ns: unsafe { bpf_ktime_get_ns() },
-            allocated_pages: NOT_SEEN,
-            tcp_mem_max_pages: NOT_SEEN,
-            rcvbuf,
-            over_rcvbuf: 0,
-            prune_entered: 0,
-            charge_failed: 0,
-            first_limit: NO_LIMIT,
-            last_limit: NO_LIMIT,
-            failed: [0; 2],
-            passed: [0; 2],
-            late_prunes: [0; 2],
-            ofo_pruned: [0; 2],
-            collapsed: [0; 2],
-        }
+#[inline(always)]
+fn fresh(rcvbuf: u32) -> Frame {
+    Frame {
+        // SAFETY: the helper has no precondition.
+        opened_ns: unsafe { bpf_ktime_get_ns() },
+        allocated_pages: NOT_SEEN,
+        tcp_mem_max_pages: NOT_SEEN,
+        rcvbuf,
+        first_limit: NO_LIMIT,
+        last_limit: NO_LIMIT,
+        ..Frame::ZERO
     }
 }
 
@@ -89,9 +46,15 @@ pub(crate) fn larger(counts: [u32; 2]) -> u32 {
 /// Counts one more on behalf of a twin.
 #[inline(always)]
 pub(crate) fn count(counts: &mut [u32; 2], twin: Twin) {
+    count_by(counts, twin, 1);
+}
+
+/// Counts several more on behalf of a twin.
+#[inline(always)]
+pub(crate) fn count_by(counts: &mut [u32; 2], twin: Twin, amount: u32) {
     match twin {
-        Twin::A => counts[0] += 1,
-        Twin::B => counts[1] += 1,
+        Twin::A => counts[0] += amount,
+        Twin::B => counts[1] += amount,
     }
 }
 
@@ -108,7 +71,7 @@ pub(crate) fn any_open() -> bool {
 /// Opens a fresh frame for the socket; one left over from a call whose end was missed is replaced.
 #[inline(always)]
 pub(crate) fn open(key: u64, rcvbuf: u32) -> Option<&'static mut Frame> {
-    let fresh = Frame::new(rcvbuf);
+    let fresh = fresh(rcvbuf);
     if FRAMES.insert(key, fresh, u64::from(BPF_NOEXIST)).is_ok() {
         add(&raw mut FRAMES_OPEN, 1);
     } else if FRAMES.insert(key, fresh, 0).is_err() {

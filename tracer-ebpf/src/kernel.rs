@@ -6,7 +6,11 @@
 
 use core::mem::MaybeUninit;
 
-use aya_ebpf::{EbpfContext, helpers::generated::bpf_probe_read_kernel};
+use aya_ebpf::{
+    EbpfContext as _,
+    helpers::generated::bpf_probe_read_kernel,
+    programs::{BtfTracePointContext, FEntryContext, FExitContext},
+};
 use tracer_common::{Layout, Settings, layout::ABSENT};
 use zerocopy::FromZeros;
 
@@ -17,6 +21,10 @@ pub(crate) static LAYOUT: Layout = Layout::ABSENT;
 static SETTINGS: Settings = Settings {
     evidence_interval_ns: u64::MAX,
     evidence_burst: 0,
+    per_cpu_offset: 0,
+    tcp_memory_pressure: 0,
+    selfcheck: 0,
+    kprobes: 0,
 };
 
 /// Offset of a field, as set before load.
@@ -42,24 +50,44 @@ pub(crate) fn settings() -> Settings {
 /// A kernel object at an address that came from the kernel.
 pub(crate) type Object = *const u8;
 
-/// Slot `n` of the arguments of a traced function. The return value of an exit is the slot after the
-/// last argument; reading it there works on every kernel, where the helper for it came with 5.17.
+/// What a program is told of the call: a slot for each argument, and after the last of them one for the
+/// value returned.
+pub(crate) trait Slots {
+    /// A slot.
+    fn slot<const N: usize>(&self) -> u64;
+}
+
+macro_rules! tracing {
+    ($($context:ty),+) => {$(
+        impl Slots for $context {
+            /// Reading the returned value this way works on every kernel, where the helper for it came
+            /// with 5.17.
+            #[inline(always)]
+            fn slot<const N: usize>(&self) -> u64 {
+                // SAFETY: the context of a tracing program is an array of 64-bit slots; the verifier
+                // checks N.
+                unsafe { *self.as_ptr().cast::<u64>().add(N) }
+            }
+        }
+    )+};
+}
+tracing!(FEntryContext, FExitContext, BtfTracePointContext);
+
+/// A slot by its number.
 macro_rules! slot {
     ($ctx:expr, $n:literal) => {
-        $crate::kernel::argument::<$n>($ctx)
+        $crate::kernel::Slots::slot::<$n>($ctx)
     };
 }
 pub(crate) use slot;
 
-#[inline(always)]
-pub(crate) fn argument<const N: usize>(ctx: &impl EbpfContext) -> u64 {
-    // SAFETY: the context of a tracing program is an array of 64-bit slots; the verifier checks N.
-    unsafe { *ctx.as_ptr().cast::<u64>().add(N) }
-}
-
 /// Plain load through a pointer whose type the verifier knows.
 #[inline(always)]
-pub(crate) fn typed<T: Copy>(object: Object, offset: u32) -> T {
+pub(crate) fn typed<T: Copy + FromZeros>(object: Object, offset: u32) -> T {
+    // To a kprobe the verifier gives no typed pointers.
+    if settings().kprobes != 0 {
+        return read(object, offset);
+    }
     // SAFETY: the verifier checks offset and size against the type of the object and refuses the
     // program otherwise; a fault reads as zero.
     unsafe { core::ptr::read_volatile(object.add(offset as usize).cast::<T>()) }

@@ -12,18 +12,26 @@
     reason = "the macros of aya-ebpf generate items without documentation"
 )]
 
+mod backlog;
 mod charge;
 mod collapse;
 mod data_queue;
 mod double;
+mod drops;
 mod evidence;
 mod frame;
 mod kernel;
+mod kprobe;
+mod listen;
 mod maps;
+mod mib;
+mod oom;
 mod owner;
+mod pressure;
 mod prune;
 mod rmem;
 mod schedule;
+mod selfcheck;
 mod send_rcvq;
 mod sock;
 mod tally;

@@ -4,9 +4,13 @@ use aya_ebpf::{
     macros::map,
     maps::{Array, HashMap, PerCpuArray, RingBuf},
 };
-use tracer_common::{SocketState, TallyKey, TallyValue, lost};
+use tracer_common::{Frame, SocketState, TallyKey, TallyValue, Verdict, lost, selfcheck};
 
-use crate::{frame::Frame, verdict::Verdict};
+use crate::{
+    kprobe::{Call, CallKey},
+    mib::MarkKey,
+    selfcheck::Begun,
+};
 
 /// Exact counts per owner. One shared map with atomic adds rather than one copy per CPU: entries are
 /// written only behind a failure, and its size does not grow with the number of CPUs.
@@ -37,6 +41,35 @@ pub(crate) static PENDING: HashMap<u64, Verdict> = HashMap::with_max_entries(204
 /// Sockets inside `tcp_send_rcvq`.
 #[map]
 pub(crate) static IN_SEND_RCVQ: HashMap<u64, u64> = HashMap::with_max_entries(1024, 0);
+
+/// Skbs thrown away because the receive window was 0, until `tcp_data_queue` returns and tells
+/// whose; the value is when.
+#[map]
+pub(crate) static ZERO_WINDOW: HashMap<u64, u64> = HashMap::with_max_entries(1024, 0);
+
+/// Calls that may enter or leave memory pressure, by socket; the value is when they began.
+#[map]
+pub(crate) static PRESSURE_CALLS: HashMap<u64, u64> = HashMap::with_max_entries(1024, 0);
+
+/// Last seen values of the kernel's own counters.
+#[map]
+pub(crate) static MARKS: HashMap<MarkKey, u64> = HashMap::with_max_entries(4096, 0);
+
+/// Live calls that a kretprobe will see return.
+#[map]
+pub(crate) static CALLS: HashMap<CallKey, Call> = HashMap::with_max_entries(4096, 0);
+
+/// Results of the self-check, by [`tracer_common::selfcheck`].
+#[map]
+pub(crate) static SELFCHECK: Array<u64> = Array::with_max_entries(selfcheck::COUNT, 0);
+
+/// Calls of `tcp_try_rmem_schedule` that the self-check follows, by socket.
+#[map]
+pub(crate) static BEGUN: HashMap<u64, Begun> = HashMap::with_max_entries(1024, 0);
+
+/// Calls that the self-check saw begin on this CPU.
+#[map]
+pub(crate) static CALLS_ON_CPU: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// The memory cgroup whose charge failed last on this CPU, 0 when the last one succeeded.
 #[map]

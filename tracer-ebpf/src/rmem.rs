@@ -6,15 +6,17 @@
 //! `__sk_mem_schedule`, or because the first `__sk_mem_schedule` failed.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use tracer_common::tally::{limit, queue};
+use tracer_common::{
+    Frame, Verdict,
+    tally::{limit, queue},
+};
 
 use crate::{
     double::{Twin, doubled},
-    frame::{self, Frame, HAD_ROOM, NO_LIMIT, larger},
-    kernel::{Object, slot},
+    frame::{self, HAD_ROOM, NO_LIMIT, larger},
+    kernel::{Object, Slots, slot},
     maps::IN_SEND_RCVQ,
-    sock, tally,
-    verdict::{self, Verdict},
+    selfcheck, sock, tally, verdict,
 };
 
 doubled!(fentry, FEntryContext, rmem_enter_a, rmem_enter_b, enter);
@@ -23,8 +25,11 @@ doubled!(fexit, FExitContext, rmem_exit_a, rmem_exit_b, exit);
 /// The receive-buffer test of this kernel may or may not add the length of the segment (6.17 and 6.18
 /// do); with it, the test covers both.
 #[inline(always)]
-fn enter(ctx: &aya_ebpf::programs::FEntryContext, _twin: Twin) {
+pub(crate) fn enter(ctx: &impl Slots, twin: Twin) {
     let sk = slot!(ctx, 0) as Object;
+    if selfcheck::wanted() && matches!(twin, Twin::A) {
+        selfcheck::begin(sk);
+    }
     let skb = slot!(ctx, 1) as Object;
     let rcvbuf = sock::rcvbuf(sk);
     let wanted = u64::from(sock::rmem_alloc(sk)) + u64::from(sock::skb_len(skb));
@@ -36,25 +41,22 @@ fn enter(ctx: &aya_ebpf::programs::FEntryContext, _twin: Twin) {
 }
 
 #[inline(always)]
-fn exit(ctx: &aya_ebpf::programs::FExitContext, _twin: Twin) {
+pub(crate) fn exit(ctx: &impl Slots, _twin: Twin) {
     let failed = slot!(ctx, 3) as i32 != 0;
-    if !failed && !frame::any_open() {
+    if !failed && !frame::any_open() && !selfcheck::wanted() {
         return;
     }
     let sk = slot!(ctx, 0) as Object;
     let skb = slot!(ctx, 1) as Object;
     // No frame: nothing went wrong, or the twin has been here.
-    let Some(frame) = frame::get(sk as u64) else {
-        return;
+    let ours = match frame::get(sk as u64) {
+        Some(frame) => judge(sk, skb, frame, failed),
+        None => [0; 4],
     };
-    judge(sk, skb, frame, failed);
-    #[cfg(feature = "log")]
-    aya_log_ebpf::debug!(
-        ctx,
-        "admission in trouble: failed {}, schedules failed {}",
-        u32::from(failed),
-        frame::larger(frame.failed)
-    );
+    // As with the frame, the twin that comes first takes it.
+    if selfcheck::wanted() {
+        selfcheck::end(sk, &ours);
+    }
     frame::close(sk as u64);
 }
 
@@ -118,11 +120,18 @@ fn weigh(frame: &Frame, rcvbuf_now: u32, pfmemalloc: bool, call_failed: bool) ->
     }
 }
 
+/// Counts what the call did; the result is by how much the counters of [`selfcheck`] rose.
 #[inline(always)]
-fn judge(sk: Object, skb: Object, frame: &Frame, call_failed: bool) {
+fn judge(sk: Object, skb: Object, frame: &Frame, call_failed: bool) -> [u32; 4] {
     let judgement = weigh(frame, sock::rcvbuf(sk), sock::pfmemalloc(skb), call_failed);
+    let counted = [
+        u32::from(judgement.prune.is_some()),
+        u32::from(judgement.rcv_pruned),
+        larger(frame.ofo_pruned),
+        larger(frame.collapsed),
+    ];
     if judgement.prune.is_none() && !call_failed {
-        return;
+        return counted;
     }
     // SAFETY: the helper has no precondition.
     let now = unsafe { bpf_ktime_get_ns() };
@@ -139,12 +148,14 @@ fn judge(sk: Object, skb: Object, frame: &Frame, call_failed: bool) {
             early_exit: u32::from(judgement.early_exit),
             ofo_pruned,
             collapsed,
+            ofo_skbs: larger(frame.ofo_skbs),
+            ofo_bytes: larger(frame.ofo_bytes),
             stall_ns,
             now,
         },
     );
     if !call_failed {
-        return;
+        return counted;
     }
 
     let limit = if larger(frame.failed) == 0 {
@@ -155,6 +166,7 @@ fn judge(sk: Object, skb: Object, frame: &Frame, call_failed: bool) {
         frame.last_limit
     };
     let verdict = Verdict {
+        failed_ns: now,
         skb: skb as u64,
         stall_ns,
         allocated_pages: frame.allocated_pages,
@@ -174,4 +186,5 @@ fn judge(sk: Object, skb: Object, frame: &Frame, call_failed: bool) {
     } else {
         verdict::wait(sk as u64, &verdict);
     }
+    counted
 }

@@ -2,13 +2,13 @@
 //! `sock:sock_exceed_buf_limit`, which tells the very numbers that were compared.
 
 use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use tracer_common::tally::limit;
+use tracer_common::{Frame, tally::limit};
 
 use crate::{
     charge,
     double::{Twin, doubled},
-    frame::{self, Frame, HAD_ROOM, NO_LIMIT, NOT_SEEN},
-    kernel::{Object, follow, offset, read, slot},
+    frame::{self, HAD_ROOM, NO_LIMIT, NOT_SEEN},
+    kernel::{Object, Slots, follow, offset, read, slot},
     sock,
 };
 
@@ -18,7 +18,7 @@ const SK_MEM_RECV: i32 = 1;
 doubled!(fexit, FExitContext, schedule_exit_a, schedule_exit_b, exit);
 
 #[inline(always)]
-fn exit(ctx: &aya_ebpf::programs::FExitContext, twin: Twin) {
+pub(crate) fn exit(ctx: &impl Slots, twin: Twin) {
     let passed = slot!(ctx, 3) as i32 != 0;
     if passed && !frame::any_open() {
         return;
@@ -79,6 +79,12 @@ pub(crate) fn exceed_buf_limit(ctx: BtfTracePointContext) -> i32 {
         return 0;
     };
     frame.allocated_pages = slot!(&ctx, 2);
+    #[cfg(feature = "log")]
+    aya_log_ebpf::debug!(
+        &ctx,
+        "a limit was exceeded: {} pages",
+        frame.allocated_pages
+    );
     let proto = slot!(&ctx, 1) as Object;
     let tcp_mem = follow(proto, offset!(proto_sysctl_mem));
     let max: u64 = read(tcp_mem, 2 * size_of::<u64>() as u32);

@@ -5,13 +5,13 @@ use aya_ebpf::{
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use tracer_common::{Tuple, layout::ABSENT};
+use tracer_common::{Tuple, layout::ABSENT, tally::count};
 
 use crate::{
     frame,
     kernel::{Object, offset, read, read_into, slot, typed},
     maps::SOCKETS,
-    verdict,
+    tally, verdict,
 };
 
 /// `IPPROTO_TCP`.
@@ -23,6 +23,18 @@ const AF_INET6: u16 = 10;
 #[inline(always)]
 pub(crate) fn rmem_alloc(sk: Object) -> u32 {
     typed(sk, offset!(sock_rmem_alloc))
+}
+
+/// The same of a socket that the verifier does not know.
+#[inline(always)]
+pub(crate) fn rmem_alloc_of(sk: Object) -> u32 {
+    read(sk, offset!(sock_rmem_alloc))
+}
+
+/// Skbs and segments that the socket threw away for whatever reason.
+#[inline(always)]
+pub(crate) fn drops(sk: Object) -> u32 {
+    read(sk, offset!(sock_drops))
 }
 
 /// Limit of the receive side; typed, for the ordinary path.
@@ -75,7 +87,13 @@ pub(crate) fn cookie(sk: Object) -> u64 {
         // SAFETY: the argument is a socket that the verifier knows.
         return unsafe { bpf_get_socket_cookie(sk.cast_mut().cast()) };
     }
-    read::<u64>(sk, offset!(sock_cookie))
+    known_cookie(sk)
+}
+
+/// The cookie that the socket was given already, else 0; for one that the verifier does not know.
+#[inline(always)]
+pub(crate) fn known_cookie(sk: Object) -> u64 {
+    read(sk, offset!(sock_cookie))
 }
 
 /// Key of the socket's state: its cookie, else its address, which no cookie is as large as.
@@ -108,7 +126,11 @@ pub(crate) fn destroy_sock(ctx: BtfTracePointContext) -> i32 {
     let sk = slot!(&ctx, 0) as Object;
     frame::drop_stale(sk as u64);
     verdict::drop_stale(sk as u64);
-    let cookie = read::<u64>(sk, offset!(sock_cookie));
+    let bytes = rmem_alloc(sk);
+    if bytes != 0 {
+        tally::add_to_owner(sk, count::DESTROYED_BYTES, u64::from(bytes));
+    }
+    let cookie = known_cookie(sk);
     if let Some(state) = SOCKETS.get_ptr_mut(state_key(sk, cookie)) {
         // SAFETY: the verifier knows the pointer; the field has one writer, the end of the socket.
         unsafe { (*state).closed_ns = bpf_ktime_get_ns() };

@@ -1,17 +1,16 @@
 //! Adding to the exact counts of an owner.
 
-use aya_ebpf::bindings::BPF_NOEXIST;
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
 use tracer_common::{
-    TallyKey, TallyValue, lost,
-    tally::{limit, stall},
+    TallyKey, TallyValue, Verdict, lost,
+    tally::{count, limit, stall},
 };
 
 use crate::{
     frame::{NO_LIMIT, NOT_SEEN},
     kernel::{Object, settings},
     maps::{LAST_BUCKET, OVERFLOW, TALLIES, add, lose},
-    owner, sock,
-    verdict::{self, Verdict},
+    owner, sock, verdict,
 };
 
 /// Too large for the stack of a program.
@@ -50,6 +49,8 @@ pub(crate) struct Prune {
     pub(crate) early_exit: u32,
     pub(crate) ofo_pruned: u32,
     pub(crate) collapsed: u32,
+    pub(crate) ofo_skbs: u32,
+    pub(crate) ofo_bytes: u32,
     pub(crate) stall_ns: u64,
     pub(crate) now: u64,
 }
@@ -70,14 +71,52 @@ pub(crate) fn prune(sk: Object, prune: &Prune) {
         add_some(&raw mut (*tally).early_exits, prune.early_exit);
         add_some(&raw mut (*tally).ofo_pruned, prune.ofo_pruned);
         add_some(&raw mut (*tally).rcv_collapsed, prune.collapsed);
+        let counts = (&raw mut (*tally).counts).cast::<u64>();
+        add_some(counts.add(count::OFO_PRUNED_SKBS), prune.ofo_skbs);
+        add_some(counts.add(count::OFO_PRUNED_BYTES), prune.ofo_bytes);
         add(&raw mut (*tally).stall_ns, prune.stall_ns);
     }
-    if prune.limit != NO_LIMIT {
-        verdict::remember(sk, sock::cookie(sk), prune.now, |state| {
-            state.owner = owner;
-            state.last_limit = prune.limit;
-            add(&raw mut state.prunes, 1);
-        });
+    if prune.limit != NO_LIMIT
+        && let Some(state) = verdict::state_of(sk, sock::cookie(sk), prune.now)
+    {
+        state.owner = owner;
+        state.last_limit = prune.limit;
+        add(&raw mut state.prunes, 1);
+        add_some(
+            &raw mut state.counts[count::OFO_PRUNED_SKBS],
+            prune.ofo_skbs,
+        );
+        add_some(
+            &raw mut state.counts[count::OFO_PRUNED_BYTES],
+            prune.ofo_bytes,
+        );
+    }
+}
+
+/// Counts what happened to the owner of a socket, in a cell of [`count`].
+#[inline(always)]
+pub(crate) fn add_to_owner(sk: Object, which: usize, amount: u64) {
+    if let Some(tally) = of(&owner::of(sk)) {
+        // SAFETY: the pointer comes from a map lookup; the cell is one of the array.
+        unsafe { add((&raw mut (*tally).counts).cast::<u64>().add(which), amount) };
+    }
+}
+
+/// Counts what happened to a socket, for its owner and, where such cells are kept per socket, for itself.
+#[inline(always)]
+pub(crate) fn count(sk: Object, cookie: u64, which: usize, amount: u64) {
+    add_to_owner(sk, which, amount);
+    if which < count::PER_SOCKET {
+        // SAFETY: the helper has no precondition.
+        let now = unsafe { bpf_ktime_get_ns() };
+        if let Some(state) = verdict::state_of(sk, cookie, now) {
+            state.owner = owner::of(sk);
+            // SAFETY: the cell is one of the array, by the test above.
+            add(
+                unsafe { (&raw mut state.counts).cast::<u64>().add(which) },
+                amount,
+            );
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A failed admission on its way to a verdict: thrown away, or queued by force.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use tracer_common::{SocketState, lost};
+use tracer_common::{SocketState, Verdict, lost};
 
 use crate::{
     evidence,
@@ -9,24 +9,6 @@ use crate::{
     maps::{PENDING, SOCKETS, add, lose},
     owner, sock, tally,
 };
-
-/// What is known of the failed admission.
-#[repr(C)]
-#[derive(Clone, Copy)]
-pub(crate) struct Verdict {
-    /// The segment.
-    pub(crate) skb: u64,
-    /// See [`tracer_common::EventRecord`] for the rest.
-    pub(crate) stall_ns: u64,
-    pub(crate) allocated_pages: u64,
-    pub(crate) tcp_mem_max_pages: u64,
-    pub(crate) limit: u32,
-    pub(crate) skb_len: u32,
-    pub(crate) skb_truesize: u32,
-    pub(crate) collapsed: u32,
-    pub(crate) ofo_pruned: u32,
-    pub(crate) pruned: u32,
-}
 
 /// Too large for the stack of a program.
 static NO_STATE: SocketState = SocketState::ZERO;
@@ -88,26 +70,25 @@ pub(crate) fn record(sk: Object, verdict: &Verdict, queue: usize) {
             evidence::send(sk, cookie, &owner, verdict, queue, now);
         }
     }
-    remember(sk, cookie, now, |state| {
+    if let Some(state) = state_of(sk, cookie, now) {
         state.owner = owner;
         state.last_limit = verdict.limit;
         add(&raw mut state.verdicts[queue & 3], 1);
-    });
+    }
 }
 
-/// Updates the state of a socket, making it first where there is none.
+/// The state of a socket, made where there is none; something happens to it now.
 #[inline(always)]
-pub(crate) fn remember(sk: Object, cookie: u64, now: u64, update: impl FnOnce(&mut SocketState)) {
+pub(crate) fn state_of(sk: Object, cookie: u64, now: u64) -> Option<&'static mut SocketState> {
     let key = sock::state_key(sk, cookie);
     let state = match SOCKETS.get_ptr_mut(key) {
         Some(state) => state,
         None => {
             if SOCKETS.insert(key, &NO_STATE, 0).is_err() {
-                return lose(lost::SOCKETS_FULL);
+                lose(lost::SOCKETS_FULL);
+                return None;
             }
-            let Some(state) = SOCKETS.get_ptr_mut(key) else {
-                return;
-            };
+            let state = SOCKETS.get_ptr_mut(key)?;
             // SAFETY: as below.
             sock::fill_tuple(sk, unsafe { &mut (*state).tuple });
             state
@@ -116,5 +97,5 @@ pub(crate) fn remember(sk: Object, cookie: u64, now: u64, update: impl FnOnce(&m
     // SAFETY: the verifier knows the pointer; the socket is owned, so nothing else writes its state.
     let state = unsafe { &mut *state };
     state.last_ns = now;
-    update(state);
+    Some(state)
 }

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use tracer_common::{
-    TallyKey, TallyValue, tally::OVERFLOW_ID, tally::limit, tally::queue, tally::slot, tally::stall,
+    TallyKey, TallyValue,
+    tally::{OVERFLOW_ID, count, limit, queue, slot, stall},
 };
 
 use super::{Delta, Group};
@@ -20,6 +21,8 @@ pub struct Harm {
     pub verdicts: [[u64; limit::COUNT]; queue::COUNT],
     /// Calls of the prune path, by limit.
     pub prunes: [u64; limit::COUNT],
+    /// What else happened, by [`count`].
+    pub counts: [u64; count::COUNT],
     /// Prunes that gave up.
     pub rcv_pruned: u64,
     /// Calls that threw away out-of-order skbs.
@@ -43,6 +46,7 @@ impl Default for Harm {
             netns: BTreeSet::new(),
             verdicts: [[0; limit::COUNT]; queue::COUNT],
             prunes: [0; limit::COUNT],
+            counts: [0; count::COUNT],
             rcv_pruned: 0,
             ofo_pruned: 0,
             collapsed: 0,
@@ -63,7 +67,9 @@ impl Harm {
             }
         }
         let prunes = self.prunes.iter_mut().zip(value.prunes);
-        for (count, more) in prunes.chain(self.stalls.iter_mut().zip(value.stalls)) {
+        let counts = self.counts.iter_mut().zip(value.counts);
+        let stalls = self.stalls.iter_mut().zip(value.stalls);
+        for (count, more) in prunes.chain(counts).chain(stalls) {
             *count = count.saturating_add(more);
         }
         for (count, more) in [
@@ -95,6 +101,7 @@ impl Harm {
             .iter()
             .flatten()
             .chain(&self.prunes)
+            .chain(&self.counts[..count::PER_SOCKET])
             .any(|count| *count > 0)
             || self.rcv_pruned > 0
             || self.ofo_pruned > 0

@@ -10,7 +10,10 @@ use std::collections::BTreeMap;
 pub use group::Group;
 pub use harm::Harm;
 pub use holding::Holding;
-use tracer_common::{TallyKey, TallyValue, tally::queue};
+use tracer_common::{
+    TallyKey, TallyValue,
+    tally::{count, queue},
+};
 
 use crate::indicators::Counter;
 
@@ -54,6 +57,9 @@ fn subtract(later: &TallyValue, earlier: &TallyValue) -> TallyValue {
     for (later, earlier) in value.stalls.iter_mut().zip(earlier.stalls) {
         since(later, earlier);
     }
+    for (later, earlier) in value.counts.iter_mut().zip(earlier.counts) {
+        since(later, earlier);
+    }
     since(&mut value.rcv_pruned, earlier.rcv_pruned);
     since(&mut value.ofo_pruned, earlier.ofo_pruned);
     since(&mut value.rcv_collapsed, earlier.rcv_collapsed);
@@ -68,6 +74,7 @@ fn moved(value: &TallyValue) -> bool {
         .verdicts
         .iter()
         .chain(&value.prunes)
+        .chain(&value.counts)
         .any(|&count| count != 0)
         || value.rcv_pruned + value.ofo_pruned + value.rcv_collapsed + value.early_exits != 0
 }
@@ -82,6 +89,12 @@ pub fn attributed(value: &TallyValue, counter: Counter) -> u64 {
         Counter::TCPRcvCollapsed => value.rcv_collapsed,
         Counter::TCPRcvQDrop => value.verdicts_of(queue::RCV) + value.verdicts_of(queue::SEND_RCVQ),
         Counter::TCPOFODrop => value.verdicts_of(queue::OFO),
+        Counter::TCPZeroWindowDrop => value.counts[count::ZERO_WINDOW_DROPS],
+        Counter::TCPBacklogDrop => value.counts[count::BACKLOG_DROPS],
+        Counter::TCPAbortOnMemory => value.counts[count::ABORTS_ON_MEMORY],
+        Counter::TCPMemoryPressures => value.counts[count::MEMORY_PRESSURES],
+        Counter::TCPMemoryPressuresChrono => value.counts[count::MEMORY_PRESSURES_MS],
+        Counter::ListenDrops => value.counts[count::LISTEN_DROPS],
     }
 }
 

@@ -55,12 +55,18 @@ pub(super) fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
 
 /// The plan as the kernel takes it, and its price.
 fn try_plan(paths: &Paths, args: &Args, facts: &Facts) -> (Plan, Option<Price>) {
-    let plan = plan::plan(facts);
+    let plan = plan::plan(facts, args.bounds.probe_flavour);
     let (None, Ok(types)) = (&plan.impossible, &facts.types) else {
         return (plan, None);
     };
     let layout = &types.resolved.layout;
-    match Tracer::load(plan, layout, &settings(), &args.bounds.sizes(), &paths.btf) {
+    match Tracer::load(
+        plan,
+        layout,
+        &settings(facts.addresses, false),
+        &args.bounds.sizes(),
+        &paths.btf,
+    ) {
         Ok(tracer) => {
             let price = tracer.price();
             (tracer.plan, Some(price))

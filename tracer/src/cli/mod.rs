@@ -17,7 +17,7 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{attribute::Sources, kernel, probe::Sizes};
+use crate::{attribute::Sources, kernel, kernel::plan::ProbeFlavour, probe::Sizes};
 
 /// Who fills the TCP memory of this node, who suffers, and which limit refused.
 #[derive(Debug, Parser)]
@@ -106,6 +106,9 @@ struct Bounds {
     /// Bytes of the buffer for evidence: a power of two from 4096 on.
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = ring_bytes)]
     ring_bytes: u32,
+    /// How functions of the kernel are probed.
+    #[arg(long, value_enum, default_value_t)]
+    probe_flavour: ProbeFlavour,
 }
 
 impl Bounds {

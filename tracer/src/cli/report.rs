@@ -16,7 +16,7 @@ use crate::{
     kernel::{Plan, plan},
     output::{json, table},
     report::{Node, Report},
-    session::{Observation, Survey, Watch, node, survey},
+    session::{Observation, Survey, Watch, node, settings, survey},
 };
 
 /// Watches for a while and prints one report: which limit refused, who suffers, who holds the memory,
@@ -39,6 +39,10 @@ pub(super) struct Args {
     /// Trace nothing: answer from the kernel's counters, sock_diag and /proc.
     #[arg(long)]
     no_bpf: bool,
+    /// Compare every call with the kernel's own counters around it, and say how many disagree; it costs
+    /// time on every call.
+    #[arg(long)]
+    selfcheck: bool,
     #[command(flatten)]
     bounds: Bounds,
 }
@@ -98,7 +102,7 @@ async fn observe(
     let watch = if args.no_bpf {
         Err("not asked to trace (--no-bpf)".to_owned())
     } else {
-        open_watch(paths, &args.bounds, &sources)
+        open_watch(paths, &args.bounds, &sources, args.selfcheck)
     };
     match watch {
         Ok(mut watch) => {
@@ -131,15 +135,24 @@ pub(super) fn open_watch(
     paths: &Paths,
     bounds: &Bounds,
     sources: &Sources,
+    selfcheck: bool,
 ) -> Result<Watch, String> {
     let facts = paths.facts();
-    let plan = plan::plan(&facts);
+    let plan = plan::plan(&facts, bounds.probe_flavour);
     if let Some(why) = plan.impossible {
         return Err(why);
     }
     let layout = facts.types?.resolved.layout;
-    Watch::open(plan, &layout, &bounds.sizes(), &paths.btf, sources.clone())
-        .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+    let settings = settings(facts.addresses, selfcheck);
+    Watch::open(
+        plan,
+        &layout,
+        &settings,
+        &bounds.sizes(),
+        &paths.btf,
+        sources.clone(),
+    )
+    .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
 }
 
 async fn collect(watch: &mut Watch, duration: Duration) -> anyhow::Result<()> {

@@ -46,7 +46,7 @@ enum Lines {
 pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
     let sources = paths.sources()?;
     let page_size = memory::read(&sources.proc).page_size;
-    let mut watch = match open_watch(paths, &args.bounds, &sources) {
+    let mut watch = match open_watch(paths, &args.bounds, &sources, false) {
         Ok(watch) => watch,
         Err(why) => bail!(
             "cannot trace: {why}. `tcpress report` answers without tracing; `tcpress doctor` says more"

@@ -2,7 +2,7 @@
 
 use crate::{
     output::size,
-    report::{Losses, Reconciliation},
+    report::{Losses, Reconciliation, Selfcheck},
 };
 
 /// Most rows that a sentence names.
@@ -32,14 +32,27 @@ pub fn sentences(rows: &[Reconciliation], losses: &Losses, traced: bool) -> Vec<
             "prunes and collapses outside any failing call",
         ),
         (
-            "recursion_misses",
-            losses.recursion_misses,
-            "runs of our programs that were skipped",
+            "marks_full",
+            losses.marks_full,
+            "rises of a counter without room for a mark",
+        ),
+        (
+            "unpaired",
+            losses.unpaired,
+            "calls whose beginning and end did not pair up",
         ),
     ] {
         if let Some(count) = count.filter(|count| *count > 0) {
             counts.push(format!("{name} {count} ({words})"));
         }
+    }
+    // A residual of 0 proves that nothing was missed; a row without one does not.
+    let proven = rows.iter().all(|row| row.residual == Some(0));
+    let possible = losses.possible_misses.unwrap_or(0);
+    if possible > 0 && !proven {
+        counts.push(format!(
+            "possible_misses {possible} (at most so many events were seen by no copy of a program)"
+        ));
     }
     let mut sentences = Vec::new();
     if !counts.is_empty() {
@@ -56,6 +69,12 @@ pub fn sentences(rows: &[Reconciliation], losses: &Losses, traced: bool) -> Vec<
         ));
     }
     sentences
+}
+
+/// A sentence on a self-check that found a disagreement.
+#[must_use]
+pub fn disagreement(check: &Selfcheck) -> Option<String> {
+    (check.wrong() > 0).then(|| format!("The self-check disagrees: {}.", check.words()))
 }
 
 /// Rows whose residual is not 0, and rows that moved without being traced.

@@ -46,10 +46,11 @@ impl Sufferer {
     }
 }
 
-/// Worst first: by refusals, then prunes, then the time that prunes took.
+/// Worst first: by refusals, then prunes, then what else was lost, then the time that prunes took.
 pub fn sort(victims: &mut [Sufferer]) {
     victims.sort_by(|a, b| {
-        let weight = |s: &Sufferer| Reverse((s.all(), s.victim.stall_ns));
+        let besides = |s: &Sufferer| s.victim.besides().iter().copied().sum::<u64>();
+        let weight = |s: &Sufferer| Reverse((s.all(), besides(s), s.victim.stall_ns));
         weight(a)
             .cmp(&weight(b))
             .then_with(|| a.group.cmp(&b.group))

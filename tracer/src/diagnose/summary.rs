@@ -273,6 +273,7 @@ fn quiet(case: &Case<'_>) -> Vec<String> {
             }
         ));
     }
+    parts.extend(words::lost_besides(case.victims));
     parts.push(words::fill(case.memory));
     if limit::is_pressed(case.memory) == Some(true) {
         let line = case.memory.tcp_mem_bytes.map_or_else(String::new, |marks| {

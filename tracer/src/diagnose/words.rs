@@ -8,12 +8,37 @@ use crate::{
         size,
         text::{self, NAME_MAX},
     },
-    report::{Limit, Owner, TcpMemory},
+    report::{LOSSES_BESIDES, Limit, Owner, TcpMemory},
 };
 
 /// An owner's name within a sentence.
 pub(super) fn name(owner: &Owner) -> String {
     text::clean(&owner.name, NAME_MAX)
+}
+
+/// What all owners lost besides refused segments, and who lost most; nothing when nothing was.
+pub(super) fn lost_besides(victims: &[Sufferer]) -> Option<String> {
+    let mut sums = [0; LOSSES_BESIDES.len()];
+    for victim in victims {
+        for (sum, lost) in sums.iter_mut().zip(victim.victim.besides()) {
+            *sum = lost.saturating_add(*sum);
+        }
+    }
+    let parts: Vec<String> = sums
+        .iter()
+        .zip(LOSSES_BESIDES)
+        .filter(|(sum, _)| **sum > 0)
+        .map(|(sum, (one, how))| format!("{} {how}", size::count(*sum, one)))
+        .collect();
+    let lost_by = |victim: &&Sufferer| victim.victim.besides().iter().copied().sum::<u64>();
+    let worst = victims.iter().max_by_key(lost_by)?;
+    (!parts.is_empty()).then(|| {
+        format!(
+            "but {} (most of it by {})",
+            parts.join(", "),
+            name(&worst.victim.owner)
+        )
+    })
 }
 
 /// What a limit did: `refused 7 segments`, or `pruned 3 times and refused nothing`.

@@ -13,17 +13,29 @@ pub enum Counter {
     TCPRcvCollapsed,
     TCPRcvQDrop,
     TCPOFODrop,
+    TCPZeroWindowDrop,
+    TCPBacklogDrop,
+    TCPAbortOnMemory,
+    TCPMemoryPressures,
+    TCPMemoryPressuresChrono,
+    ListenDrops,
 }
 
 impl Counter {
     /// Every one, in the order of reports.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 12] = [
         Self::TCPOFODrop,
         Self::TCPRcvQDrop,
         Self::PruneCalled,
         Self::RcvPruned,
         Self::OfoPruned,
         Self::TCPRcvCollapsed,
+        Self::TCPZeroWindowDrop,
+        Self::TCPBacklogDrop,
+        Self::TCPAbortOnMemory,
+        Self::TCPMemoryPressures,
+        Self::TCPMemoryPressuresChrono,
+        Self::ListenDrops,
     ];
 
     /// Its name in `/proc/net/netstat`.
@@ -36,6 +48,12 @@ impl Counter {
             Self::TCPRcvCollapsed => "TCPRcvCollapsed",
             Self::TCPRcvQDrop => "TCPRcvQDrop",
             Self::TCPOFODrop => "TCPOFODrop",
+            Self::TCPZeroWindowDrop => "TCPZeroWindowDrop",
+            Self::TCPBacklogDrop => "TCPBacklogDrop",
+            Self::TCPAbortOnMemory => "TCPAbortOnMemory",
+            Self::TCPMemoryPressures => "TCPMemoryPressures",
+            Self::TCPMemoryPressuresChrono => "TCPMemoryPressuresChrono",
+            Self::ListenDrops => "ListenDrops",
         }
     }
 }

@@ -119,7 +119,7 @@ mod tests {
         KernelCounts {
             cookie,
             netstat: Netstat::parse(&text),
-            bounds: [0; 6],
+            bounds: [0; Counter::ALL.len()],
         }
     }
 
@@ -209,9 +209,9 @@ mod tests {
     #[test]
     fn bounds_of_both_ends_add_up() {
         let mut first = counts(None, 0);
-        first.bounds = [1; 6];
+        first.bounds = [1; Counter::ALL.len()];
         let mut last = counts(None, 5);
-        last.bounds = [2; 6];
+        last.bounds = [2; Counter::ALL.len()];
         let rows = rows(
             &Snapshot::from([(5, first)]),
             &Snapshot::from([(5, last)]),

@@ -161,6 +161,33 @@ impl Btf {
         found
     }
 
+    /// Values of enumerators, whatever enum they are of (that of `LINUX_MIB_*` has no name). `None` for
+    /// one that there is not.
+    #[must_use]
+    pub fn enumerators(&self, names: &[&str]) -> Vec<Option<u32>> {
+        let mut values = vec![None; names.len()];
+        for id in 1..=self.types.len() as u32 {
+            let Some(ty) = self.ty(id) else { continue };
+            let size = match ty.kind {
+                kind::ENUM => 8,
+                kind::ENUM64 => 12,
+                _ => continue,
+            };
+            for index in 0..ty.vlen {
+                let at = ty.at + 12 + index * size;
+                let (Some(name), Some(value)) =
+                    (u32_at(&self.data, at), u32_at(&self.data, at + 4))
+                else {
+                    continue;
+                };
+                if let Some(which) = names.iter().position(|want| self.name_is(name, want)) {
+                    values[which].get_or_insert(value);
+                }
+            }
+        }
+        values
+    }
+
     fn find(&self, name: &str, kinds: &[u32]) -> Option<Type> {
         (1..=self.types.len() as u32).find_map(|id| {
             let ty = self.ty(id)?;

@@ -16,12 +16,24 @@ pub struct Facts {
     /// Symbols that begin like a function we look for, by that function's name: the plain name and its
     /// clones (`.isra.0`, `.part.0`, …). `None` when `/proc/kallsyms` cannot be read.
     pub symbols: Option<BTreeMap<&'static str, Vec<String>>>,
+    /// Addresses of what is read in place.
+    pub addresses: Addresses,
     /// Whether we may load tracing programs (`CAP_BPF` and `CAP_PERFMON`, or `CAP_SYS_ADMIN`).
     pub may_trace: bool,
     /// Whether we may enter the network namespaces of others (`CAP_SYS_ADMIN`).
     pub may_enter_netns: bool,
     /// Kernel lockdown: `none`, `integrity` or `confidentiality`; `None` where the kernel has none.
     pub lockdown: Option<String>,
+}
+
+/// Addresses of kernel variables; 0 where `/proc/kallsyms` does not tell (`kernel.kptr_restrict`, or a
+/// kernel without `CONFIG_KALLSYMS_ALL`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Addresses {
+    /// Offsets of the per-CPU areas (`include/asm-generic/percpu.h`).
+    pub per_cpu_offset: u64,
+    /// When the node came under TCP memory pressure (`net/ipv4/tcp.c`).
+    pub tcp_memory_pressure: u64,
 }
 
 /// What BTF tells.
@@ -35,6 +47,9 @@ pub struct Types {
     pub resolved: Resolved,
     /// Whether the kernel skips a tracing program that is already running on the CPU (5.12 and later).
     pub skips_running_programs: bool,
+    /// Whether the kernel counts the kprobes that it skips (6.7 and later; it then tells of those of a
+    /// link too).
+    pub counts_skipped_kprobes: bool,
 }
 
 /// Functions that some plan may probe.
@@ -49,10 +64,26 @@ pub const FUNCTIONS: &[&str] = &[
     "__sk_mem_schedule",
     "mem_cgroup_sk_charge",
     "mem_cgroup_charge_skmem",
+    "tcp_add_backlog",
+    "tcp_check_oom",
+    "tcp_enter_memory_pressure",
+    "tcp_leave_memory_pressure",
+    "tcp_v4_conn_request",
+    "tcp_v6_conn_request",
+    "subflow_v4_conn_request",
+    "subflow_v6_conn_request",
+    "tcp_check_req",
+    "tcp_get_cookie_sock",
+    "tcp_req_err",
 ];
 
 /// Tracepoints that some plan may probe.
-pub const TRACEPOINTS: &[&str] = &["sock_exceed_buf_limit", "tcp_destroy_sock", "cgroup_mkdir"];
+pub const TRACEPOINTS: &[&str] = &[
+    "sock_exceed_buf_limit",
+    "tcp_destroy_sock",
+    "cgroup_mkdir",
+    "kfree_skb",
+];
 
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
@@ -66,11 +97,14 @@ pub fn gather(proc: &Path, btf: &Path) -> Facts {
         .and_then(|status| effective_capabilities(&status))
         .unwrap_or(0);
     let has = |capability: u32| capabilities & (1 << capability) != 0;
+    let kallsyms = fs::read(proc.join("kallsyms")).ok();
+    let kallsyms = kallsyms
+        .as_deref()
+        .map(|text| String::from_utf8_lossy(text));
     Facts {
         types: read_types(btf),
-        symbols: fs::read(proc.join("kallsyms"))
-            .ok()
-            .map(|text| symbols(&String::from_utf8_lossy(&text))),
+        symbols: kallsyms.as_deref().map(symbols),
+        addresses: kallsyms.as_deref().map(addresses).unwrap_or_default(),
         may_trace: has(CAP_SYS_ADMIN) || (has(CAP_BPF) && has(CAP_PERFMON)),
         may_enter_netns: has(CAP_SYS_ADMIN),
         lockdown: fs::read_to_string("/sys/kernel/security/lockdown")
@@ -106,6 +140,9 @@ pub fn types(btf: &Btf) -> Types {
             .collect(),
         resolved: layout::resolve(btf),
         skips_running_programs: btf.field("bpf_prog.active").is_some(),
+        counts_skipped_kprobes: btf
+            .field("bpf_link_info.perf_event.kprobe.missed")
+            .is_some(),
     }
 }
 
@@ -121,6 +158,25 @@ pub fn symbols(kallsyms: &str) -> BTreeMap<&'static str, Vec<String>> {
         if let Some(&name) = FUNCTIONS.iter().find(|&&name| name == stem) {
             found.entry(name).or_default().push(symbol.to_owned());
         }
+    }
+    found
+}
+
+/// The addresses in `/proc/kallsyms`.
+#[must_use]
+pub fn addresses(kallsyms: &str) -> Addresses {
+    let mut found = Addresses::default();
+    for line in kallsyms.lines() {
+        let mut words = line.split_ascii_whitespace();
+        let (Some(address), Some(symbol), None) = (words.next(), words.nth(1), words.next()) else {
+            continue;
+        };
+        let slot = match symbol {
+            "__per_cpu_offset" => &mut found.per_cpu_offset,
+            "tcp_memory_pressure" => &mut found.tcp_memory_pressure,
+            _ => continue,
+        };
+        *slot = u64::from_str_radix(address, 16).unwrap_or(0);
     }
     found
 }

@@ -12,7 +12,7 @@ use super::btf::Btf;
 pub struct Resolved {
     /// The offsets.
     pub layout: Layout,
-    /// Names of fields of [`Layout`] that this kernel does not have, or has in another size.
+    /// Names of members of [`Layout`] that this kernel does not have, or has in another form.
     pub absent: Vec<&'static str>,
 }
 
@@ -40,13 +40,19 @@ pub fn resolve(btf: &Btf) -> Resolved {
             absent.push(field.name);
         }
     }
-    if let Some(bit) = btf
-        .field("sk_buff.pfmemalloc")
-        .filter(|at| at.bits == Some(1))
-    {
-        layout.skb_pfmemalloc = bit.bit_offset / 8;
-        layout.skb_pfmemalloc_mask = 1 << (bit.bit_offset % 8);
-        absent.retain(|&name| name != "skb_pfmemalloc");
+    for bit in Layout::BITS {
+        match btf.field(bit.path).filter(|at| at.bits == Some(1)) {
+            Some(at) => (bit.set)(&mut layout, at.bit_offset / 8, 1 << (at.bit_offset % 8)),
+            None => absent.push(bit.name),
+        }
+    }
+    let names: Vec<&str> = Layout::NUMBERS.iter().map(|n| n.enumerator).collect();
+    let values = btf.enumerators(&names);
+    for (number, value) in Layout::NUMBERS.iter().zip(values) {
+        match value {
+            Some(value) => (number.set)(&mut layout, value),
+            None => absent.push(number.name),
+        }
     }
     layout.has_socket_cookie_helper =
         u32::from(btf.function("bpf_get_socket_ptr_cookie").is_some());

@@ -1,8 +1,12 @@
 //! From facts to probes: what is attached, and what is therefore exact, derived or blind. Pure.
 
+mod choice;
+mod hook;
 mod hooks;
 
-use hooks::{HOOKS, Hook};
+use choice::{missing, probe};
+use hook::Hook;
+use hooks::HOOKS;
 
 use super::{
     facts::{Facts, Types},
@@ -30,6 +34,10 @@ pub enum Flavour {
     Fexit,
     /// BTF raw tracepoint.
     TpBtf,
+    /// Breakpoint at the entry.
+    Kprobe,
+    /// The same, with one where the function returns.
+    Kretprobe,
 }
 
 impl Flavour {
@@ -40,8 +48,20 @@ impl Flavour {
             Self::Fentry => "fentry",
             Self::Fexit => "fexit",
             Self::TpBtf => "tp_btf",
+            Self::Kprobe => "kprobe",
+            Self::Kretprobe => "kretprobe",
         }
     }
+}
+
+/// How functions are probed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub enum ProbeFlavour {
+    /// By BPF trampolines (fentry and fexit): exact, and the cheapest.
+    #[default]
+    Fentry,
+    /// By kprobes and kretprobes, for kernels without trampolines.
+    Kprobe,
 }
 
 /// One probe of the plan.
@@ -55,6 +75,8 @@ pub struct Probe {
     pub programs: Vec<String>,
     /// Why it is not attached.
     pub missing: Option<String>,
+    /// Whether an event that none of its programs saw is missing from a count.
+    pub counts: bool,
 }
 
 /// What is known of one counter, and why not more.
@@ -75,6 +97,8 @@ pub struct Plan {
     pub probes: Vec<Probe>,
     /// Every counter.
     pub counters: Vec<CounterSight>,
+    /// How functions are probed.
+    pub flavour: ProbeFlavour,
     /// Why nothing is traced at all; then every counter is blind and the answer comes from counters alone.
     pub impossible: Option<String>,
     /// What this kernel does not let us see, in words.
@@ -83,73 +107,41 @@ pub struct Plan {
 
 /// Decides what to attach, and what is therefore known.
 #[must_use]
-pub fn plan(facts: &Facts) -> Plan {
+pub fn plan(facts: &Facts, flavour: ProbeFlavour) -> Plan {
     let types = match possible(facts) {
         Ok(types) => types,
         Err(why) => return Plan::impossible(why),
     };
-    conclude(
-        HOOKS.iter().map(|hook| probe(hook, facts, types)).collect(),
-        absent_notes(types),
-    )
-}
-
-/// What is known with these probes. `notes` are those that do not follow from probes.
-fn conclude(mut probes: Vec<Probe>, notes: Vec<String>) -> Plan {
-    let attached: Vec<String> = probes
+    let probes = HOOKS
         .iter()
-        .filter(|probe| probe.missing.is_none())
-        .map(|probe| probe.hook.clone())
+        .filter(|hook| hook.on.includes(types))
+        .map(|hook| probe(hook, flavour, facts, types))
         .collect();
-    // Of two functions that do the same on different kernels, one is enough.
-    probes.retain(|probe| {
-        let other = hook_of(probe).and_then(|hook| hook.unless);
-        probe.missing.is_none() || !other.is_some_and(|other| attached.iter().any(|a| a == other))
-    });
-    let lacking: Vec<(&Hook, &str)> = probes
-        .iter()
-        .filter_map(|probe| Some((hook_of(probe)?, probe.missing.as_deref()?)))
-        .collect();
-    let mut plan = Plan {
+    let mut notes = absent_notes(types);
+    if flavour == ProbeFlavour::Kprobe && !types.counts_skipped_kprobes {
+        notes.push(UNCOUNTED_SKIPS.to_owned());
+    }
+    let plan = Plan {
+        flavour,
         notes,
         ..Plan::default()
     };
-    for (hook, missing) in &lacking {
-        if let Some(otherwise) = hook.otherwise {
-            let note = format!("{}: {missing}; {otherwise}", hook.name);
-            if !plan.notes.contains(&note) {
-                plan.notes.push(note);
-            }
-        }
-    }
-    plan.counters = Counter::ALL
-        .into_iter()
-        .map(|counter| {
-            let worst = lacking
-                .iter()
-                .flat_map(|(hook, missing)| {
-                    hook.needed_by
-                        .iter()
-                        .map(move |needed| (hook.name, *missing, *needed))
-                })
-                .filter(|(_, _, (of, _))| *of == counter)
-                .max_by_key(|(_, _, (_, sight))| *sight);
-            CounterSight {
-                counter,
-                sight: worst.map_or(Sight::Exact, |(_, _, (_, sight))| sight),
-                why: worst.map(|(hook, missing, _)| format!("{hook} is not probed: {missing}")),
-            }
-        })
-        .collect();
-    drop(lacking);
-    plan.probes = probes;
-    plan
+    plan.conclude(probes)
 }
 
+/// Stands in the notes of a plan that has it, and behind its counters.
+const UNCOUNTED_SKIPS: &str = "a kprobe is skipped where another runs on that CPU, and this kernel does \
+                               not count how often (6.7 and later do)";
+
 fn hook_of(probe: &Probe) -> Option<&'static Hook> {
+    let flavour = match probe.flavour {
+        Flavour::Kprobe => Flavour::Fentry,
+        Flavour::Kretprobe => Flavour::Fexit,
+        other => other,
+    };
     HOOKS
         .iter()
-        .find(|hook| hook.name == probe.hook && hook.flavour == probe.flavour)
+        .find(|hook| hook.name == probe.hook && hook.flavour == flavour)
 }
 
 impl Plan {
@@ -170,6 +162,64 @@ impl Plan {
         }
     }
 
+    /// What is known with these probes; the notes so far are those that do not follow from probes.
+    fn conclude(self, mut probes: Vec<Probe>) -> Self {
+        let attached: Vec<String> = probes
+            .iter()
+            .filter(|probe| probe.missing.is_none())
+            .map(|probe| probe.hook.clone())
+            .collect();
+        // Of two functions that do the same on different kernels, one is enough.
+        probes.retain(|probe| {
+            let other = hook_of(probe).and_then(|hook| hook.unless);
+            probe.missing.is_none()
+                || !other.is_some_and(|other| attached.iter().any(|a| a == other))
+        });
+        let lacking: Vec<(&Hook, &str)> = probes
+            .iter()
+            .filter_map(|probe| Some((hook_of(probe)?, probe.missing.as_deref()?)))
+            .collect();
+        let mut plan = self;
+        let skips = plan.notes.iter().any(|note| note == UNCOUNTED_SKIPS);
+        for (hook, missing) in &lacking {
+            if let Some(otherwise) = hook.otherwise {
+                let note = format!("{}: {missing}; {otherwise}", hook.name);
+                if !plan.notes.contains(&note) {
+                    plan.notes.push(note);
+                }
+            }
+        }
+        plan.counters = Counter::ALL
+            .into_iter()
+            .map(|counter| {
+                let worst = lacking
+                    .iter()
+                    .flat_map(|(hook, missing)| {
+                        hook.needed_by
+                            .iter()
+                            .map(move |needed| (hook.name, *missing, *needed))
+                    })
+                    .filter(|(_, _, (of, _))| *of == counter)
+                    .max_by_key(|(_, _, (_, sight))| *sight);
+                let skipped = skips.then(|| UNCOUNTED_SKIPS.to_owned());
+                CounterSight {
+                    counter,
+                    sight: match worst {
+                        Some((_, _, (_, sight))) => sight,
+                        None if skips => Sight::Derived,
+                        None => Sight::Exact,
+                    },
+                    why: worst
+                        .map(|(hook, missing, _)| format!("{hook} is not probed: {missing}"))
+                        .or(skipped),
+                }
+            })
+            .collect();
+        drop(lacking);
+        plan.probes = probes;
+        plan
+    }
+
     /// The same plan after the kernel refused one probe.
     #[must_use]
     pub fn refused(mut self, hook: &str, flavour: Flavour, why: &str) -> Self {
@@ -182,7 +232,8 @@ impl Plan {
                 probe.missing = Some(format!("the kernel refused it: {why}"));
             }
         }
-        conclude(self.probes, self.notes)
+        let probes = std::mem::take(&mut self.probes);
+        self.conclude(probes)
     }
 
     /// Whether a hook of this name is attached.
@@ -191,6 +242,29 @@ impl Plan {
         self.probes
             .iter()
             .any(|probe| probe.hook == hook && probe.missing.is_none())
+    }
+
+    /// Events that may be missing from a count, by the runs of each program that the kernel skipped: of a
+    /// doubled hook, those that found both copies running, at most the smaller of their misses. Left out
+    /// are programs that only label, and those whose next run counts what a missed one did not.
+    #[must_use]
+    pub fn possible_misses(&self, misses: &[(String, u64)]) -> u64 {
+        let of = |program: &String| {
+            let named = misses.iter().filter(|(name, _)| name == program);
+            named.map(|(_, misses)| misses).sum::<u64>()
+        };
+        self.probes
+            .iter()
+            .filter(|probe| probe.counts)
+            .map(|probe| {
+                let misses = probe.programs.iter().map(of);
+                match probe.flavour {
+                    // The beginning and the end of a call, which are both needed.
+                    Flavour::Kretprobe => misses.sum(),
+                    _ => misses.min().unwrap_or(0),
+                }
+            })
+            .sum()
     }
 
     /// How many programs are attached.
@@ -229,59 +303,6 @@ fn possible(facts: &Facts) -> Result<&Types, String> {
         ));
     }
     Ok(types)
-}
-
-fn probe(hook: &Hook, facts: &Facts, types: &Types) -> Probe {
-    let found = match hook.flavour {
-        Flavour::TpBtf if types.tracepoints.contains(&hook.name) => Ok(hook.programs[0].1),
-        Flavour::TpBtf => Err("this kernel has no such tracepoint".to_owned()),
-        Flavour::Fentry | Flavour::Fexit => match types.functions.get(hook.name) {
-            None => Err(missing(hook.name, facts)),
-            Some(&arguments) => hook
-                .programs
-                .iter()
-                .find(|(expected, _)| *expected == arguments)
-                .map(|(_, program)| *program)
-                .ok_or_else(|| format!("it has {arguments} arguments here, which is not known")),
-        },
-    };
-    let doubled = hook.doubled && types.skips_running_programs;
-    let (programs, missing) = match found {
-        Err(why) => (Vec::new(), Some(why)),
-        Ok(program) if doubled => (vec![format!("{program}_a"), format!("{program}_b")], None),
-        Ok(program) if hook.doubled => (vec![format!("{program}_a")], None),
-        Ok(program) => (vec![program.to_owned()], None),
-    };
-    Probe {
-        hook: hook.name.to_owned(),
-        flavour: hook.flavour,
-        programs,
-        missing,
-    }
-}
-
-/// Why a function has no BTF of its own.
-fn missing(name: &str, facts: &Facts) -> String {
-    let symbols = facts.symbols.as_ref().map(|all| {
-        let clones = all.get(name).map_or(&[][..], Vec::as_slice);
-        clones
-            .iter()
-            .filter(|symbol| !symbol.contains(".cold"))
-            .collect::<Vec<_>>()
-    });
-    match symbols {
-        None => "it has no BTF, and /proc/kallsyms cannot be read to say why".to_owned(),
-        Some(found) if found.is_empty() => {
-            "this kernel inlined it, or was built without it".to_owned()
-        }
-        Some(found) if found.iter().any(|symbol| *symbol == name) => {
-            "the function exists, but has no BTF".to_owned()
-        }
-        Some(found) => {
-            let names: Vec<&str> = found.iter().map(|symbol| symbol.as_str()).collect();
-            format!("it exists only as the clone {}", names.join(", "))
-        }
-    }
 }
 
 /// What the absence of an optional field takes away.

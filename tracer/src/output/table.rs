@@ -23,6 +23,10 @@ pub fn report(report: &Report) -> String {
         owners::holders(&mut out, &report.holders);
     }
     reconciliation::section(&mut out, &report.reconciliation);
+    if let Some(check) = &report.selfcheck {
+        heading(&mut out, "SELF-CHECK");
+        paragraph(&mut out, "  ", &check.words());
+    }
     losses(&mut out, report);
     plan(&mut out, &report.plan);
     out
@@ -113,6 +117,18 @@ fn facts(out: &mut String, report: &Report) {
             bytes(memory.found_bytes),
         ),
     );
+    for pressure in memory.pressures.iter().flatten() {
+        fact(
+            out,
+            "pressure",
+            &format!(
+                "entered {} and ended after {} ms by sockets of {}",
+                size::count(pressure.entered, "time"),
+                pressure.ended_ms,
+                text::name(&pressure.owner.name)
+            ),
+        );
+    }
     fact(
         out,
         "sockets",

@@ -36,29 +36,6 @@ impl Tracer {
         Some(misses)
     }
 
-    /// Events that may be missing from a count: those that found both programs of a doubled hook running,
-    /// at most the smaller of their two misses. Programs that only label are left out.
-    #[must_use]
-    pub fn possible_misses(&self) -> Option<u64> {
-        let misses = self.recursion_misses()?;
-        let of = |program: &String| {
-            misses
-                .iter()
-                .find(|(name, _)| name == program)
-                .map_or(0, |(_, misses)| *misses)
-        };
-        let doubled = self
-            .plan
-            .probes
-            .iter()
-            .filter(|probe| probe.programs.len() > 1);
-        Some(
-            doubled
-                .filter_map(|probe| probe.programs.iter().map(of).min())
-                .sum(),
-        )
-    }
-
     /// What the programs and maps cost.
     #[must_use]
     pub fn price(&self) -> Price {

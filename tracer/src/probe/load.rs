@@ -4,7 +4,7 @@ use std::path::Path;
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
-    programs::{BtfTracePoint, FEntry, FExit, Program, ProgramError},
+    programs::{BtfTracePoint, FEntry, FExit, KProbe, Program, ProgramError},
 };
 use thiserror::Error;
 use tracer_common::{Layout, Settings};
@@ -12,7 +12,7 @@ use tracer_common::{Layout, Settings};
 use super::Tracer;
 use crate::kernel::{
     Plan,
-    plan::{Flavour, Probe},
+    plan::{Flavour, Probe, ProbeFlavour},
 };
 
 /// The kernel object, built beside this binary.
@@ -57,10 +57,16 @@ impl Tracer {
         btf: &Path,
     ) -> Result<Self, LoadError> {
         let btf = Btf::parse_file(btf, Endianness::default())?;
+        let (mut layout, mut settings) = (*layout, *settings);
+        if plan.flavour == ProbeFlavour::Kprobe {
+            // To a kprobe a socket is an address, not a type.
+            layout.has_socket_cookie_helper = 0;
+            settings.kprobes = 1;
+        }
         let mut ebpf = EbpfLoader::new()
             .btf(Some(&btf))
-            .override_global("LAYOUT", layout, true)
-            .override_global("SETTINGS", settings, true)
+            .override_global("LAYOUT", &layout, true)
+            .override_global("SETTINGS", &settings, true)
             .map_max_entries("TALLIES", sizes.owners)
             .map_max_entries("SOCKETS", sizes.sockets)
             .map_max_entries("EVENTS", sizes.ring_bytes)
@@ -89,6 +95,7 @@ fn attach(ebpf: &mut Ebpf, btf: &Btf, probe: &Probe) -> Result<(), ProgramError>
                     Some(Program::FEntry(program)) => program.unload(),
                     Some(Program::FExit(program)) => program.unload(),
                     Some(Program::BtfTracePoint(program)) => program.unload(),
+                    Some(Program::KProbe(program)) => program.unload(),
                     _ => Ok(()),
                 };
             }
@@ -112,6 +119,11 @@ fn attach_one(ebpf: &mut Ebpf, btf: &Btf, probe: &Probe, name: &str) -> Result<(
             let program: &mut FExit = program.try_into()?;
             program.load(&probe.hook, btf)?;
             program.attach()?;
+        }
+        Flavour::Kprobe | Flavour::Kretprobe => {
+            let program: &mut KProbe = program.try_into()?;
+            program.load()?;
+            program.attach(&probe.hook, 0)?;
         }
         Flavour::TpBtf => {
             let program: &mut BtfTracePoint = program.try_into()?;

@@ -1,10 +1,20 @@
 //! Reads the maps.
 
-use aya::maps::{Array, HashMap, MapError};
-use tracer_common::{SocketState, TallyKey, TallyValue, lost, tally::OVERFLOW_ID};
+use std::time::Duration;
+
+use aya::{
+    Pod,
+    maps::{Array, HashMap, MapError},
+};
+use tracer_common::{
+    Frame, SocketState, TallyKey, TallyValue, Verdict, lost, selfcheck, tally::OVERFLOW_ID,
+};
 
 use super::Tracer;
 use crate::aggregate::Tallies;
+
+/// No call of the functions that are probed takes as long, even where a task that runs one is put aside.
+const LONGEST_CALL: Duration = Duration::from_secs(2);
 
 /// One reading of the exact counts.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -59,20 +69,58 @@ impl Tracer {
     /// # Errors
     /// When the kernel refuses to have the map read.
     pub fn lost(&self) -> Result<[u64; lost::COUNT as usize], MapError> {
-        let map: Array<_, u64> = Array::try_from(self.map("LOST")?)?;
-        let mut lost = [0; lost::COUNT as usize];
-        for (cell, count) in (0..).zip(&mut lost) {
-            *count = map.get(&cell, 0)?;
-        }
-        Ok(lost)
+        self.cells("LOST")
     }
 
-    /// The two words that the programs keep outside maps of their own: open frames and verdicts that
-    /// wait (`FRAMES_OPEN`, `VERDICTS_WAITING`). Their order is the linker's; only their sum matters.
+    /// Reads the results of the self-check, by [`tracer_common::selfcheck`].
+    ///
+    /// # Errors
+    /// When the kernel refuses to have the map read.
+    pub fn selfcheck(&self) -> Result<[u64; selfcheck::COUNT as usize], MapError> {
+        self.cells("SELFCHECK")
+    }
+
+    fn cells<const N: usize>(&self, map: &'static str) -> Result<[u64; N], MapError> {
+        let map: Array<_, u64> = Array::try_from(self.map(map)?)?;
+        let mut cells = [0; N];
+        for (cell, count) in (0..).zip(&mut cells) {
+            *count = map.get(&cell, 0)?;
+        }
+        Ok(cells)
+    }
+
+    /// Calls in the middle of being counted. The programs keep four words of them (`FRAMES_OPEN`,
+    /// `VERDICTS_WAITING`, `DROPS_WAITING`, `PRESSURE_CALLS_OPEN`, in the linker's order); only when one is
+    /// not 0 is it worth to look at the calls themselves.
     fn in_flight(&self) -> Result<u64, MapError> {
-        let words: Array<_, [u64; 2]> = Array::try_from(self.map(".bss")?)?;
-        let [one, other] = words.get(&0, 0)?;
-        Ok(one.wrapping_add(other))
+        let words: Array<_, [u64; 4]> = Array::try_from(self.map(".bss")?)?;
+        if words.get(&0, 0)? == [0; 4] {
+            return Ok(0);
+        }
+        let now = clock();
+        Ok(self.young(now, "FRAMES", |frame: &Frame| frame.opened_ns)?
+            + self.young(now, "PENDING", |verdict: &Verdict| verdict.failed_ns)?
+            + self.young(now, "ZERO_WINDOW", |began: &u64| *began)?
+            + self.young(now, "PRESSURE_CALLS", |began: &u64| *began)?)
+    }
+
+    /// Entries of a map that are not left over from a call whose end no program saw.
+    fn young<V: Pod>(
+        &self,
+        now: Duration,
+        map: &'static str,
+        began: impl Fn(&V) -> u64,
+    ) -> Result<u64, MapError> {
+        let map: HashMap<_, u64, V> = HashMap::try_from(self.map(map)?)?;
+        let mut young = 0;
+        for entry in &map {
+            // An entry may go while the map is walked.
+            let Ok((_, value)) = entry else { continue };
+            if now.saturating_sub(Duration::from_nanos(began(&value))) < LONGEST_CALL {
+                young += 1;
+            }
+        }
+        Ok(young)
     }
 
     pub(super) fn map(&self, name: &'static str) -> Result<&aya::maps::Map, MapError> {
@@ -80,4 +128,15 @@ impl Tracer {
             name: name.to_owned(),
         })
     }
+}
+
+/// `CLOCK_MONOTONIC`, as `bpf_ktime_get_ns` reads it.
+fn clock() -> Duration {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the struct is ours; this clock exists on every Linux.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut now) };
+    Duration::new(now.tv_sec as u64, now.tv_nsec as u32)
 }

@@ -19,7 +19,7 @@ use crate::{
         Accused, Case, Finding, Sufferer, Tallied, advice, blemish, culprit, limit, sufferer,
         summary,
     },
-    report::{Limit, Reconciliation, TcpMemory},
+    report::{Limit, Reconciliation, Selfcheck, TcpMemory},
 };
 
 /// Makes a report.
@@ -32,7 +32,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         BTreeMap::new()
     };
     let census = Census::take(inputs, &mut gaps);
-    let tcp_memory = memory::tcp_memory(inputs, census.as_ref().map(|census| census.found));
+    let tcp_memory = memory::tcp_memory(inputs, &harms, census.as_ref().map(|census| census.found));
     let mut victims = if inputs.traced {
         victims::by_probes(inputs, &harms)
     } else {
@@ -70,7 +70,9 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
     let reconciliation: Vec<Reconciliation> = inputs.rows.iter().map(Into::into).collect();
     let mut losses = losses::losses(inputs, &harms);
     losses::gone(inputs, &mut gaps);
-    let blemishes = blemish::sentences(&reconciliation, &losses, inputs.traced);
+    let selfcheck = inputs.selfcheck.map(Selfcheck::from);
+    let mut blemishes = blemish::sentences(&reconciliation, &losses, inputs.traced);
+    blemishes.extend(selfcheck.as_ref().and_then(blemish::disagreement));
     let scope_words = scope.words();
     let case = Case {
         window_ns: inputs.window.duration_ns,
@@ -117,6 +119,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         culprits: accused.into_iter().map(culprit_line).collect(),
         holders: accounts.iter().map(Holder::from).collect(),
         reconciliation,
+        selfcheck,
         losses,
         evidence: evidence.into_iter().map(|(_, event)| event).collect(),
     }

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use tracer_common::{EventRecord, SocketState, TallyKey, lost};
+use tracer_common::{EventRecord, SocketState, TallyKey, lost, selfcheck};
 
 use super::{Node, Window};
 use crate::{
@@ -58,8 +58,12 @@ pub struct Inputs<'a> {
     pub netns_owners: &'a BTreeMap<u32, BTreeSet<Owner>>,
     /// What kernel programs lost within the window, by [`lost::NAMES`].
     pub losses: [u64; lost::COUNT as usize],
-    /// Skipped runs of our programs within the window; `None` where the kernel does not tell.
-    pub recursion_misses: Option<u64>,
+    /// Results of the self-check, by [`tracer_common::selfcheck`]; `None` when none was made.
+    pub selfcheck: Option<[u64; selfcheck::COUNT as usize]>,
+    /// Skipped runs of each of our programs within the window; `None` where the kernel does not tell.
+    pub recursion_misses: Option<&'a [(String, u64)]>,
+    /// Most events that may be missing from a count for that.
+    pub possible_misses: Option<u64>,
     /// In words: what could not be read.
     pub gaps: &'a [String],
     /// What happened to single sockets, by cookie.

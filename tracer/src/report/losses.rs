@@ -25,13 +25,30 @@ pub struct Losses {
     pub no_frame: Option<u64>,
     /// Evidence held back because the same owner had just sent some of the same kind. Counts are not touched.
     pub suppressed_evidence: Option<u64>,
-    /// Runs of our programs that the kernel skipped because one was already running on that CPU; null
-    /// where the kernel does not tell.
-    pub recursion_misses: Option<u64>,
+    /// Programs of which the kernel skipped runs, because they were running on that CPU already; null
+    /// where the kernel does not tell. Most hooks have two copies of their program, so that the other one
+    /// sees what one misses.
+    pub recursion_misses: Option<Vec<ProgramMisses>>,
+    /// Most events that may be missing from a count for that reason; null where the kernel does not tell.
+    pub possible_misses: Option<u64>,
+    /// Rises of a counter of the kernel that found no room for a mark: they are not attributed.
+    pub marks_full: Option<u64>,
+    /// Calls whose beginning and end did not pair up, as kprobes see them: their counts are lost.
+    pub unpaired: Option<u64>,
     /// Refusals that were counted but whose owner was lost.
     pub unattributed: Option<u64>,
     /// What could not be read or shown, in words.
     pub gaps: Vec<String>,
+}
+
+/// A program of which runs were skipped.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ProgramMisses {
+    /// Its name in the kernel object.
+    pub program: String,
+    /// Runs that were skipped within the window.
+    pub misses: u64,
 }
 
 impl Losses {
@@ -46,11 +63,13 @@ impl Losses {
         self.pending_full = cell(lost::PENDING_FULL);
         self.sockets_full = cell(lost::SOCKETS_FULL);
         self.no_frame = cell(lost::NO_FRAME);
+        self.marks_full = cell(lost::MARKS_FULL);
+        self.unpaired = cell(lost::UNPAIRED);
     }
 
     /// Every number with its name in documents.
     #[must_use]
-    pub const fn named(&self) -> [(&'static str, Option<u64>); 11] {
+    pub const fn named(&self) -> [(&'static str, Option<u64>); 13] {
         [
             ("ring_full", self.ring_full),
             ("cgroup_ring_full", self.cgroup_ring_full),
@@ -61,7 +80,9 @@ impl Losses {
             ("sockets_full", self.sockets_full),
             ("no_frame", self.no_frame),
             ("suppressed_evidence", self.suppressed_evidence),
-            ("recursion_misses", self.recursion_misses),
+            ("possible_misses", self.possible_misses),
+            ("marks_full", self.marks_full),
+            ("unpaired", self.unpaired),
             ("unattributed", self.unattributed),
         ]
     }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Owner;
+
 /// Node-wide TCP memory: one account for all network namespaces.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
@@ -16,6 +18,8 @@ pub struct TcpMemory {
     pub fill: Option<f64>,
     /// Whether the protocol was under memory pressure at either end of the window.
     pub pressure: Option<bool>,
+    /// Who changed that within the window, most times first; null when nothing was traced.
+    pub pressures: Option<Vec<Pressure>>,
     /// TCP sockets allocated.
     pub sockets: Option<u64>,
     /// Sockets that no process holds any more.
@@ -23,6 +27,18 @@ pub struct TcpMemory {
     /// What all sockets that could be listed take from `tcp_mem`. Sockets that were reset while data
     /// was unread stand in no list and keep their memory until they are closed.
     pub found_bytes: Option<u64>,
+}
+
+/// An owner whose sockets put the node under memory pressure, or were at hand when it ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Pressure {
+    /// Who. The node's state is nobody's alone: this is who came last, not who holds the memory.
+    pub owner: Owner,
+    /// Times that the node came under pressure (`TCPMemoryPressures`).
+    pub entered: u64,
+    /// Milliseconds of pressure that ended (`TCPMemoryPressuresChrono`).
+    pub ended_ms: u64,
 }
 
 /// Where a figure of allocated memory comes from.

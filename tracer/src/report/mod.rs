@@ -13,6 +13,7 @@ pub mod node;
 pub mod owner;
 pub mod plan;
 pub mod reconciliation;
+pub mod selfcheck;
 mod state;
 pub mod verdict;
 pub mod victim;
@@ -33,9 +34,12 @@ pub use node::{Node, Window};
 pub use owner::Owner;
 pub use plan::Plan;
 pub use reconciliation::Reconciliation;
+pub use selfcheck::Selfcheck;
 pub use state::state_name;
 pub use verdict::{Advice, Basis, Detail, Limit, Verdict};
-pub use victim::{Refusals, RefusalsByLimit, StallPercentiles, Victim, VictimSocket};
+pub use victim::{
+    LOSSES_BESIDES, Refusals, RefusalsByLimit, StallPercentiles, Uncounted, Victim, VictimSocket,
+};
 
 /// Name and version of the document.
 pub const SCHEMA: &str = "tcpress.report/v1";
@@ -72,6 +76,9 @@ pub struct Report {
     /// Our counts against the kernel's: one row per network namespace and counter.
     #[serde(default)]
     pub reconciliation: Vec<Reconciliation>,
+    /// Single calls against the kernel's own counters; null unless asked for.
+    #[serde(default)]
+    pub selfcheck: Option<Selfcheck>,
     /// What was lost, and what could not be seen.
     #[serde(default)]
     pub losses: Losses,

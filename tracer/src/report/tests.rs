@@ -2,6 +2,7 @@
 //! beside them by arithmetic on the inputs.
 
 mod accusation;
+mod besides;
 mod compatibility;
 mod counters;
 mod degraded;

@@ -27,6 +27,21 @@ pub struct Victim {
     pub ofo_prunes: Option<u64>,
     /// Skbs merged while compacting queues.
     pub collapsed_skbs: Option<u64>,
+    /// Data that arrived while its receive window was 0 (`TCPZeroWindowDrop`).
+    pub zero_window_drops: Option<u64>,
+    /// Segments that found the socket in use and its backlog full (`TCPBacklogDrop`).
+    pub backlog_drops: Option<u64>,
+    /// Connections that the kernel ended for want of TCP memory or for too many orphans
+    /// (`TCPAbortOnMemory`).
+    pub aborts_on_memory: Option<u64>,
+    /// Connection requests and new connections thrown away at its listeners (`ListenDrops`).
+    pub listen_drops: Option<u64>,
+    /// Received skbs thrown out of the out-of-order queue again.
+    pub ofo_pruned_skbs: Option<u64>,
+    /// Memory of these skbs (`truesize`), in bytes.
+    pub ofo_pruned_bytes: Option<u64>,
+    /// Data that vanished without any counter of the kernel.
+    pub uncounted: Option<Uncounted>,
     /// Time that prunes kept the CPU, in nanoseconds.
     pub stall_ns: Option<u64>,
     /// How long single prunes kept it; null when there were none.
@@ -35,6 +50,16 @@ pub struct Victim {
     pub netns: Vec<String>,
     /// Its worst sockets, a few.
     pub sockets: Vec<VictimSocket>,
+}
+
+/// Data that vanished without any counter of the kernel.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Uncounted {
+    /// Out-of-order skbs that later data covered whole; null where the kernel gives no reason for a drop.
+    pub ofo_covered_skbs: Option<u64>,
+    /// Receive memory thrown away with sockets that were destroyed, in bytes.
+    pub destroyed_bytes: Option<u64>,
 }
 
 /// How long single prunes kept the CPU, in nanoseconds, each within an eighth of its value; beyond 67 ms a
@@ -69,7 +94,27 @@ impl Victim {
     pub fn refused(&self) -> u64 {
         self.refusals.total()
     }
+
+    /// What was lost besides refusals, as far as it was seen, in the order of [`LOSSES_BESIDES`].
+    #[must_use]
+    pub fn besides(&self) -> [u64; LOSSES_BESIDES.len()] {
+        [
+            self.zero_window_drops,
+            self.backlog_drops,
+            self.aborts_on_memory,
+            self.listen_drops,
+        ]
+        .map(Option::unwrap_or_default)
+    }
 }
+
+/// What an owner can lose besides refused segments: one of them, and how it was lost.
+pub const LOSSES_BESIDES: [(&str, &str); 4] = [
+    ("segment", "dropped at a window of 0"),
+    ("segment", "dropped at a full backlog"),
+    ("connection", "ended for want of memory"),
+    ("connection request", "dropped at a listener"),
+];
 
 /// Refusals by queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +168,10 @@ pub struct VictimSocket {
     pub refusals: u64,
     /// Calls of the prune path.
     pub prunes: u64,
+    /// Data that arrived while its receive window was 0.
+    pub zero_window_drops: u64,
+    /// Segments that found it in use and its backlog full.
+    pub backlog_drops: u64,
     /// Limit of the last failure.
     pub limit: Limit,
 }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tracer_common::{EventRecord, SocketState, TallyKey, lost};
+use tracer_common::{EventRecord, SocketState, TallyKey, lost, selfcheck};
 
 use super::{Survey, survey::sockets_of};
 use crate::{
@@ -32,8 +32,12 @@ pub struct Observation {
     pub rows: Vec<Row>,
     /// What the programs lost.
     pub losses: [u64; lost::COUNT as usize],
-    /// Runs of our programs that may be missing.
-    pub recursion_misses: Option<u64>,
+    /// Results of the self-check, by [`tracer_common::selfcheck`]; `None` when none was made.
+    pub selfcheck: Option<[u64; selfcheck::COUNT as usize]>,
+    /// Skipped runs of each of our programs; `None` where the kernel does not tell.
+    pub recursion_misses: Option<Vec<(String, u64)>>,
+    /// Most events that may be missing from a count for that.
+    pub possible_misses: Option<u64>,
     /// Per socket.
     pub sockets: Vec<(u64, SocketState)>,
     /// Sampled failures.
@@ -76,7 +80,9 @@ impl Observation {
             deltas: Vec::new(),
             rows: rows::rows(&start.counts, &end.counts, None),
             losses: [0; lost::COUNT as usize],
+            selfcheck: None,
             recursion_misses: None,
+            possible_misses: None,
             sockets: Vec::new(),
             events: Vec::new(),
             gaps,
@@ -111,7 +117,9 @@ impl Observation {
             rows: &self.rows,
             netns_owners: &BTreeMap::new(),
             losses: self.losses,
-            recursion_misses: self.recursion_misses,
+            selfcheck: self.selfcheck,
+            recursion_misses: self.recursion_misses.as_deref(),
+            possible_misses: self.possible_misses,
             gaps: &self.gaps,
             socket_states: &self.sockets,
             events: &self.events,

@@ -9,7 +9,7 @@ use std::{
 use anyhow::Context as _;
 use bytes::Bytes;
 use jiff::Timestamp;
-use tracer_common::{EventRecord, Layout, Settings, SocketState, lost};
+use tracer_common::{EventRecord, Layout, Settings, SocketState, lost, selfcheck};
 
 use super::{Bracket, Observation, Survey, bracket, survey, survey::sockets_of};
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
     attribute::{Attributor, Sources},
     decode,
     indicators::rows,
-    kernel::Plan,
+    kernel::{Plan, facts::Addresses},
     probe::{LoadError, Ring, Sizes, Tracer},
     report::Window,
 };
@@ -33,12 +33,19 @@ const EVIDENCE_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What the kernel programs are told before load.
 #[must_use]
-pub const fn settings() -> Settings {
+pub const fn settings(addresses: Addresses, selfcheck: bool) -> Settings {
     Settings {
         evidence_interval_ns: EVIDENCE_INTERVAL.as_nanos() as u64,
         evidence_burst: EVIDENCE_BURST,
+        per_cpu_offset: addresses.per_cpu_offset,
+        tcp_memory_pressure: addresses.tcp_memory_pressure,
+        selfcheck: selfcheck as u64,
+        kprobes: 0,
     }
 }
+
+/// Cells of the self-check.
+type Selfcheck = [u64; selfcheck::COUNT as usize];
 
 /// A window that is open.
 pub struct Watch {
@@ -50,7 +57,9 @@ pub struct Watch {
     base: Bracket,
     base_sockets: HashMap<u64, SocketState>,
     base_lost: [u64; lost::COUNT as usize],
-    base_misses: Option<u64>,
+    base_misses: Option<Vec<(String, u64)>>,
+    /// The self-check as it stood at the baseline, where one is made.
+    base_selfcheck: Option<Selfcheck>,
     kept: Vec<EventRecord>,
     not_kept: u64,
     refused: BTreeMap<String, u64>,
@@ -67,11 +76,12 @@ impl Watch {
     pub fn open(
         plan: Plan,
         layout: &Layout,
+        settings: &Settings,
         sizes: &Sizes,
         btf: &Path,
         sources: Sources,
     ) -> Result<Self, LoadError> {
-        let mut tracer = Tracer::load(plan, layout, &settings(), sizes, btf)?;
+        let mut tracer = Tracer::load(plan, layout, settings, sizes, btf)?;
         let refuse = |error: anyhow::Error| LoadError::Impossible(format!("{error:#}"));
         let events = tracer.events().map_err(refuse)?;
         let births = tracer.births().map_err(refuse)?;
@@ -80,7 +90,11 @@ impl Watch {
         Ok(Self {
             base_sockets: tracer.sockets().map_err(map)?.into_iter().collect(),
             base_lost: tracer.lost().map_err(map)?,
-            base_misses: tracer.possible_misses(),
+            base_misses: tracer.recursion_misses(),
+            base_selfcheck: match settings.selfcheck {
+                0 => None,
+                _ => Some(tracer.selfcheck().map_err(map)?),
+            },
             tracer,
             events,
             births,
@@ -202,7 +216,17 @@ impl Watch {
         let left = self.drain();
         self.keep(left);
         let losses = self.losses()?;
-        let recursion_misses = self.tracer.possible_misses().zip(self.base_misses);
+        let selfcheck = match self.base_selfcheck {
+            None => None,
+            Some(base) => {
+                let mut cells = self.tracer.selfcheck()?;
+                for (now, base) in cells.iter_mut().zip(base) {
+                    *now = now.saturating_sub(base);
+                }
+                Some(cells)
+            }
+        };
+        let recursion_misses = self.misses();
         let sockets = self.socket_states()?;
         let mut end = survey(&self.sources.proc);
         end.counts = last.counts;
@@ -242,7 +266,11 @@ impl Watch {
             deltas,
             rows,
             losses,
-            recursion_misses: recursion_misses.map(|(now, base)| now.saturating_sub(base)),
+            selfcheck,
+            possible_misses: recursion_misses
+                .as_deref()
+                .map(|misses| self.tracer.plan.possible_misses(misses)),
+            recursion_misses,
             sockets,
             events: self.kept,
             gaps,
@@ -250,6 +278,19 @@ impl Watch {
             end,
             attributor: self.attributor,
         })
+    }
+
+    /// Skipped runs of each program within the window.
+    fn misses(&self) -> Option<Vec<(String, u64)>> {
+        let mut misses = self.tracer.recursion_misses()?;
+        for (program, misses) in &mut misses {
+            let base = self.base_misses.iter().flatten();
+            let base = base
+                .filter(|(name, _)| name == program)
+                .map(|(_, base)| base);
+            *misses = misses.saturating_sub(base.sum());
+        }
+        Some(misses)
     }
 
     /// What each socket suffered within the window.
@@ -262,9 +303,16 @@ impl Watch {
             for (now, base) in state.verdicts.iter_mut().zip(base.verdicts) {
                 *now = now.saturating_sub(base);
             }
+            for (now, base) in state.counts.iter_mut().zip(base.counts) {
+                *now = now.saturating_sub(base);
+            }
             state.prunes = state.prunes.saturating_sub(base.prunes);
         }
-        sockets.retain(|(_, state)| state.prunes + state.verdicts.iter().sum::<u64>() > 0);
+        let any = |state: &SocketState| {
+            let counts = state.verdicts.iter().chain(&state.counts);
+            state.prunes > 0 || counts.into_iter().any(|count| *count > 0)
+        };
+        sockets.retain(|(_, state)| any(state));
         Ok(sockets)
     }
 }

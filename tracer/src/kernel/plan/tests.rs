@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use tracer_common::Layout;
 
 use super::*;
-use crate::kernel::layout::Resolved;
+use crate::kernel::{facts::Addresses, layout::Resolved};
 
 /// Functions and their numbers of arguments as in Debian's 6.12, where everything can be probed.
 const FUNCTIONS_6_12: &[(&str, usize)] = &[
@@ -18,6 +18,17 @@ const FUNCTIONS_6_12: &[(&str, usize)] = &[
     ("sk_forced_mem_schedule", 2),
     ("__sk_mem_schedule", 3),
     ("mem_cgroup_charge_skmem", 3),
+    ("tcp_add_backlog", 3),
+    ("tcp_check_oom", 2),
+    ("tcp_enter_memory_pressure", 1),
+    ("tcp_leave_memory_pressure", 1),
+    ("tcp_v4_conn_request", 2),
+    ("tcp_v6_conn_request", 2),
+    ("subflow_v4_conn_request", 2),
+    ("subflow_v6_conn_request", 2),
+    ("tcp_check_req", 5),
+    ("tcp_get_cookie_sock", 4),
+    ("tcp_req_err", 3),
 ];
 
 fn facts() -> Facts {
@@ -29,14 +40,19 @@ fn facts() -> Facts {
     Facts {
         types: Ok(Types {
             functions,
-            tracepoints: vec!["sock_exceed_buf_limit", "tcp_destroy_sock", "cgroup_mkdir"],
+            tracepoints: crate::kernel::facts::TRACEPOINTS.to_vec(),
             resolved: Resolved {
                 layout: Layout::ABSENT,
                 absent: vec!["sock_cgroup_val"],
             },
             skips_running_programs: true,
+            counts_skipped_kprobes: true,
         }),
         symbols: Some(symbols),
+        addresses: Addresses {
+            per_cpu_offset: 0xffff_ffff_8200_0000,
+            tcp_memory_pressure: 0xffff_ffff_8300_0000,
+        },
         may_trace: true,
         may_enter_netns: true,
         lockdown: None,
@@ -65,7 +81,7 @@ fn programs(plan: &Plan, hook: &str) -> Vec<String> {
 
 #[test]
 fn a_whole_kernel_is_exact_in_every_counter() {
-    let plan = plan(&facts());
+    let plan = plan(&facts(), ProbeFlavour::Fentry);
     assert_eq!(plan.impossible, None);
     for counter in Counter::ALL {
         assert_eq!(sight(&plan, counter), Sight::Exact, "{counter:?}");
@@ -95,7 +111,7 @@ fn programs_follow_the_number_of_arguments() {
     types(&mut facts)
         .functions
         .insert("mem_cgroup_charge_skmem", 2);
-    let old = plan(&facts);
+    let old = plan(&facts, ProbeFlavour::Fentry);
     assert_eq!(
         programs(&old, "tcp_prune_ofo_queue"),
         ["prune_ofo_exit_1_a", "prune_ofo_exit_1_b"]
@@ -106,7 +122,7 @@ fn programs_follow_the_number_of_arguments() {
     );
 
     types(&mut facts).functions.insert("tcp_prune_ofo_queue", 3);
-    let odd = plan(&facts);
+    let odd = plan(&facts, ProbeFlavour::Fentry);
     assert!(programs(&odd, "tcp_prune_ofo_queue").is_empty());
     assert_eq!(sight(&odd, Counter::OfoPruned), Sight::Blind);
     assert_eq!(sight(&odd, Counter::PruneCalled), Sight::Derived);
@@ -118,7 +134,7 @@ fn a_kernel_that_skips_no_program_needs_no_second_copy() {
     let mut facts = facts();
     types(&mut facts).skips_running_programs = false;
     assert_eq!(
-        programs(&plan(&facts), "tcp_data_queue"),
+        programs(&plan(&facts, ProbeFlavour::Fentry), "tcp_data_queue"),
         ["data_queue_exit_a"]
     );
 }
@@ -128,7 +144,7 @@ fn tcp_prune_queue_is_probed_where_it_is_a_function() {
     let mut facts = facts();
     types(&mut facts).functions.insert("tcp_prune_queue", 2);
     assert_eq!(
-        programs(&plan(&facts), "tcp_prune_queue"),
+        programs(&plan(&facts, ProbeFlavour::Fentry), "tcp_prune_queue"),
         ["prune_enter_a", "prune_enter_b"]
     );
 }
@@ -142,7 +158,7 @@ fn a_clone_is_named_and_never_taken_for_the_function() {
         "tcp_prune_ofo_queue",
         vec!["tcp_prune_ofo_queue.part.0".to_owned()],
     );
-    let plan = plan(&facts);
+    let plan = plan(&facts, ProbeFlavour::Fentry);
     let probe = plan
         .probes
         .iter()
@@ -169,7 +185,11 @@ fn cold_parts_are_no_clones() {
 
 #[test]
 fn what_the_kernel_refuses_weakens_the_plan() {
-    let plan = plan(&facts()).refused("tcp_collapse_one", Flavour::Fentry, "no such luck");
+    let plan = plan(&facts(), ProbeFlavour::Fentry).refused(
+        "tcp_collapse_one",
+        Flavour::Fentry,
+        "no such luck",
+    );
     assert_eq!(plan.impossible, None);
     assert_eq!(sight(&plan, Counter::TCPRcvCollapsed), Sight::Blind);
     assert_eq!(sight(&plan, Counter::PruneCalled), Sight::Derived);
@@ -188,7 +208,7 @@ fn what_makes_tracing_impossible_is_said_in_words() {
     let because = |change: fn(&mut Facts)| {
         let mut facts = facts();
         change(&mut facts);
-        let plan = plan(&facts);
+        let plan = plan(&facts, ProbeFlavour::Fentry);
         assert!(
             plan.counters
                 .iter()
@@ -218,5 +238,5 @@ fn what_makes_tracing_impossible_is_said_in_words() {
 fn integrity_lockdown_allows_tracing() {
     let mut facts = facts();
     facts.lockdown = Some("integrity".to_owned());
-    assert_eq!(plan(&facts).impossible, None);
+    assert_eq!(plan(&facts, ProbeFlavour::Fentry).impossible, None);
 }

@@ -3,7 +3,7 @@
 use super::{ABSENT, heading, number};
 use crate::{
     output::{columns::Columns, size},
-    report::{Culprit, Holder, Victim},
+    report::{Culprit, Holder, LOSSES_BESIDES, Uncounted, Victim},
 };
 
 /// States under one holder.
@@ -58,6 +58,19 @@ pub(super) fn victims(out: &mut String, victims: &[Victim]) {
         if !by_limit.is_empty() {
             note.push(format!("by limit: {}", by_limit.join(", ")));
         }
+        for (lost, (one, how)) in victim.besides().into_iter().zip(LOSSES_BESIDES) {
+            if lost > 0 {
+                note.push(format!("{} {how}", size::count(lost, one)));
+            }
+        }
+        if let Some(skbs) = victim.ofo_pruned_skbs.filter(|n| *n > 0) {
+            note.push(format!(
+                "{} ({}) thrown out of the out-of-order queue",
+                size::count(skbs, "received skb"),
+                size::bytes(victim.ofo_pruned_bytes.unwrap_or(0))
+            ));
+        }
+        note.extend(uncounted(victim.uncounted.as_ref()));
         if let Some(forced) = victim.forced_admissions.filter(|n| *n > 0) {
             note.push(size::count(forced, "forced admission"));
         }
@@ -83,6 +96,25 @@ pub(super) fn victims(out: &mut String, victims: &[Victim]) {
         table.note(&note.join("; "));
     }
     table.write(out);
+}
+
+/// What vanished without any counter of the kernel.
+fn uncounted(uncounted: Option<&Uncounted>) -> Option<String> {
+    let uncounted = uncounted?;
+    let mut parts = Vec::new();
+    if let Some(skbs) = uncounted.ofo_covered_skbs.filter(|n| *n > 0) {
+        parts.push(format!(
+            "{} covered by later data",
+            size::count(skbs, "out-of-order skb")
+        ));
+    }
+    if let Some(bytes) = uncounted.destroyed_bytes.filter(|n| *n > 0) {
+        parts.push(format!(
+            "{} thrown away with dead sockets",
+            size::bytes(bytes)
+        ));
+    }
+    (!parts.is_empty()).then(|| format!("in no counter of the kernel: {}", parts.join(", ")))
 }
 
 const HOLDER_HEAD: [&str; 8] = [

@@ -6,7 +6,7 @@ use super::Harms;
 use crate::{
     aggregate::Group,
     indicators::RowState,
-    report::{Inputs, Losses},
+    report::{Inputs, Losses, losses::ProgramMisses},
 };
 
 /// The losses, still without gaps. Nothing traced means nothing measured, which is not 0.
@@ -16,7 +16,17 @@ pub(super) fn losses(inputs: &Inputs<'_>, harms: &Harms) -> Losses {
         return losses;
     }
     losses.set_cells(&inputs.losses);
-    losses.recursion_misses = inputs.recursion_misses;
+    losses.recursion_misses = inputs.recursion_misses.map(|programs| {
+        programs
+            .iter()
+            .filter(|(_, misses)| *misses > 0)
+            .map(|(program, misses)| ProgramMisses {
+                program: program.clone(),
+                misses: *misses,
+            })
+            .collect()
+    });
+    losses.possible_misses = inputs.possible_misses;
     let suppressed = harms
         .values()
         .map(|harm| harm.suppressed)

@@ -1,18 +1,23 @@
 //! TCP memory of the node: the figure that was compared at a refusal goes before sockstat.
 
-use tracer_common::tally::{limit, queue, slot};
+use tracer_common::tally::{count, limit, queue, slot};
 
+use super::Harms;
 use crate::{
-    aggregate::Delta,
+    aggregate::{Delta, group},
     indicators,
-    report::{Inputs, TcpMemBytes, TcpMemory, memory::AllocatedSource},
+    report::{
+        self, Inputs, TcpMemBytes, TcpMemory,
+        inputs::MAX_OWNERS,
+        memory::{AllocatedSource, Pressure},
+    },
 };
 
 /// Limits whose failures compare node-wide memory.
 const COMPARED: [usize; 2] = [limit::TCP_MEM_HARD, limit::TCP_MEM_FAIR_SHARE];
 
 /// TCP memory of the node. `found` is what sockets were found to hold.
-pub(super) fn tcp_memory(inputs: &Inputs<'_>, found: Option<u64>) -> TcpMemory {
+pub(super) fn tcp_memory(inputs: &Inputs<'_>, harms: &Harms, found: Option<u64>) -> TcpMemory {
     let (start, end) = (inputs.memory_start, inputs.memory_end);
     let either = |field: fn(&indicators::TcpMemory) -> Option<u64>| field(end).or(field(start));
     let marks = end.tcp_mem.or(start.tcp_mem);
@@ -48,10 +53,27 @@ pub(super) fn tcp_memory(inputs: &Inputs<'_>, found: Option<u64>) -> TcpMemory {
             (Some(true), _) | (_, Some(true)) => Some(true),
             (a, b) => b.or(a),
         },
+        pressures: inputs.traced.then(|| pressures(harms)),
         sockets: either(|memory| memory.alloc),
         orphans: either(|memory| memory.orphan),
         found_bytes: found,
     }
+}
+
+/// Whose sockets changed the state of pressure.
+fn pressures(harms: &Harms) -> Vec<Pressure> {
+    let mut pressures: Vec<Pressure> = harms
+        .values()
+        .map(|harm| Pressure {
+            owner: report::Owner::from(&group::representative(&harm.owners)),
+            entered: harm.counts[count::MEMORY_PRESSURES],
+            ended_ms: harm.counts[count::MEMORY_PRESSURES_MS],
+        })
+        .filter(|pressure| pressure.entered > 0 || pressure.ended_ms > 0)
+        .collect();
+    pressures.sort_by_key(|pressure| std::cmp::Reverse((pressure.entered, pressure.ended_ms)));
+    pressures.truncate(MAX_OWNERS);
+    pressures
 }
 
 /// The largest pages that were compared with their limit at a failure within the window, and that limit.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use tracer_common::tally::{limit, queue};
+use tracer_common::tally::{count, limit, queue};
 
 use super::Harms;
 use crate::{
@@ -12,10 +12,16 @@ use crate::{
     indicators::Counter,
     kernel::plan::Sight,
     report::{
-        self, Inputs, Limit, Refusals, RefusalsByLimit, Victim, VictimSocket, evidence,
+        self, Inputs, Limit, Refusals, RefusalsByLimit, Uncounted, Victim, VictimSocket, evidence,
         inputs::MAX_SOCKETS,
     },
 };
+
+/// Counters of the node's state, which is no harm of itself.
+const PRESSURE: [Counter; 2] = [
+    Counter::TCPMemoryPressures,
+    Counter::TCPMemoryPressuresChrono,
+];
 
 /// Most sharers that the name of a network namespace lists.
 const MAX_SHARERS: usize = 4;
@@ -83,6 +89,29 @@ fn victim(inputs: &Inputs<'_>, harm: &Harm) -> Victim {
         rcv_pruned: seen(Counter::RcvPruned, harm.rcv_pruned),
         ofo_prunes: seen(Counter::OfoPruned, harm.ofo_pruned),
         collapsed_skbs: seen(Counter::TCPRcvCollapsed, harm.collapsed),
+        zero_window_drops: seen(
+            Counter::TCPZeroWindowDrop,
+            harm.counts[count::ZERO_WINDOW_DROPS],
+        ),
+        backlog_drops: seen(Counter::TCPBacklogDrop, harm.counts[count::BACKLOG_DROPS]),
+        aborts_on_memory: seen(
+            Counter::TCPAbortOnMemory,
+            harm.counts[count::ABORTS_ON_MEMORY],
+        ),
+        listen_drops: seen(Counter::ListenDrops, harm.counts[count::LISTEN_DROPS]),
+        ofo_pruned_skbs: seen(Counter::OfoPruned, harm.counts[count::OFO_PRUNED_SKBS]),
+        ofo_pruned_bytes: seen(Counter::OfoPruned, harm.counts[count::OFO_PRUNED_BYTES]),
+        uncounted: Some(Uncounted {
+            // The hook that tells why an skb is dropped tells of these too.
+            ofo_covered_skbs: inputs
+                .plan
+                .attaches("kfree_skb")
+                .then_some(harm.counts[count::OFO_COVERED_SKBS]),
+            destroyed_bytes: inputs
+                .plan
+                .attaches("tcp_destroy_sock")
+                .then_some(harm.counts[count::DESTROYED_BYTES]),
+        }),
         stall_ns: Some(harm.stall_ns),
         stall_percentiles: stall::percentiles(&harm.stalls).map(Into::into),
         netns: harm.netns.iter().map(ToString::to_string).collect(),
@@ -98,7 +127,7 @@ fn sockets(inputs: &Inputs<'_>) -> BTreeMap<Group, Vec<VictimSocket>> {
             .iter()
             .map(|queue| state.verdicts[*queue])
             .fold(0, u64::saturating_add);
-        if refusals == 0 && state.prunes == 0 {
+        if refusals == 0 && state.prunes == 0 && state.counts == [0; count::PER_SOCKET] {
             continue;
         }
         let (local, remote) = evidence::addresses(&state.tuple);
@@ -112,6 +141,8 @@ fn sockets(inputs: &Inputs<'_>) -> BTreeMap<Group, Vec<VictimSocket>> {
                 cookie: (*cookie != 0).then(|| cookie.to_string()),
                 refusals,
                 prunes: state.prunes,
+                zero_window_drops: state.counts[count::ZERO_WINDOW_DROPS],
+                backlog_drops: state.counts[count::BACKLOG_DROPS],
                 limit: Limit::from_number(state.last_limit as usize),
             });
     }
@@ -139,7 +170,13 @@ pub(super) fn by_counters(inputs: &Inputs<'_>) -> Vec<Sufferer> {
     let owners = owners_by_netns(inputs);
     netns
         .into_iter()
-        .filter(|(_, counters)| counters.values().any(|count| *count > 0))
+        .filter(|(_, counters)| {
+            // Whose allocation puts the node under pressure suffers nothing by that.
+            let mut harms = counters
+                .iter()
+                .filter(|(counter, _)| !PRESSURE.contains(counter));
+            harms.any(|(_, count)| *count > 0)
+        })
         .map(|(inum, counters)| {
             let owner = resident(inum, owners.get(&inum));
             let count = |counter: Counter| counters.get(&counter).copied();
@@ -159,6 +196,10 @@ pub(super) fn by_counters(inputs: &Inputs<'_>) -> Vec<Sufferer> {
                 rcv_pruned: count(Counter::RcvPruned),
                 ofo_prunes: count(Counter::OfoPruned),
                 collapsed_skbs: count(Counter::TCPRcvCollapsed),
+                zero_window_drops: count(Counter::TCPZeroWindowDrop),
+                backlog_drops: count(Counter::TCPBacklogDrop),
+                aborts_on_memory: count(Counter::TCPAbortOnMemory),
+                listen_drops: count(Counter::ListenDrops),
                 netns: vec![inum.to_string()],
                 owner: owner.1,
                 ..Victim::default()

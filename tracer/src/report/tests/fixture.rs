@@ -7,7 +7,7 @@ use std::{
 
 use jiff::Timestamp;
 use tracer_common::{
-    ABI_VERSION, EventRecord, SocketState, TallyKey, TallyValue, Tuple, tally::slot,
+    ABI_VERSION, EventRecord, SocketState, TallyKey, TallyValue, Tuple, lost, tally::slot,
 };
 
 use crate::{
@@ -45,8 +45,8 @@ pub(super) struct Fixture {
     pub(super) memory: TcpMemory,
     pub(super) rows: Vec<Row>,
     pub(super) netns_owners: BTreeMap<u32, BTreeSet<Owner>>,
-    pub(super) losses: [u64; 8],
-    pub(super) recursion_misses: Option<u64>,
+    pub(super) losses: [u64; lost::COUNT as usize],
+    pub(super) possible_misses: Option<u64>,
     pub(super) gaps: Vec<String>,
     pub(super) states: Vec<(u64, SocketState)>,
     pub(super) events: Vec<EventRecord>,
@@ -131,8 +131,8 @@ impl Fixture {
             },
             rows: rows(Some(0)),
             netns_owners: BTreeMap::new(),
-            losses: [0; 8],
-            recursion_misses: Some(0),
+            losses: [0; lost::COUNT as usize],
+            possible_misses: Some(0),
             gaps: Vec::new(),
             states: Vec::new(),
             events: Vec::new(),
@@ -201,7 +201,9 @@ impl Fixture {
             rows: &self.rows,
             netns_owners: &self.netns_owners,
             losses: self.losses,
-            recursion_misses: self.recursion_misses,
+            selfcheck: None,
+            recursion_misses: Some(&[]),
+            possible_misses: self.possible_misses,
             gaps: &self.gaps,
             socket_states: &self.states,
             events: &self.events,
@@ -335,6 +337,7 @@ fn plan() -> Plan {
         flavour,
         programs: vec![format!("{hook}_{}", flavour.name())],
         missing: None,
+        counts: true,
     };
     Plan {
         probes: vec![
@@ -345,6 +348,7 @@ fn plan() -> Plan {
                 flavour: Flavour::Fexit,
                 programs: Vec::new(),
                 missing: Some("inlined by this kernel".into()),
+                counts: true,
             },
         ],
         counters: Counter::ALL
@@ -356,6 +360,6 @@ fn plan() -> Plan {
             })
             .collect(),
         impossible: None,
-        notes: Vec::new(),
+        ..Plan::default()
     }
 }

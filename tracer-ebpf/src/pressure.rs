@@ -1,0 +1,124 @@
+//! `tcp_enter_memory_pressure(sk)` and `tcp_leave_memory_pressure(sk)` (`net/ipv4/tcp.c`): the state is the
+//! node's, and of several sockets that race for the change one wins and is counted. Both are called far
+//! more often than the state changes: a call that cannot change it costs one read.
+
+use aya_ebpf::{
+    bindings::BPF_NOEXIST,
+    helpers::bpf_ktime_get_ns,
+    macros::{fentry, fexit},
+    programs::{FEntryContext, FExitContext},
+};
+use tracer_common::tally::count;
+
+use crate::{
+    kernel::{Object, Slots, offset, read, settings, slot},
+    maps::{PRESSURE_CALLS, add},
+    mib, sock, tally,
+};
+
+/// Entries of [`PRESSURE_CALLS`].
+#[unsafe(no_mangle)]
+static mut PRESSURE_CALLS_OPEN: u64 = 0;
+
+#[inline(always)]
+fn under_pressure() -> bool {
+    read::<u64>(settings().tcp_memory_pressure as Object, 0) != 0
+}
+
+/// A call that may change the state.
+#[inline(always)]
+fn open(sk: Object, cell: u32, which: usize) {
+    attribute(sk, cell, which);
+    // SAFETY: the helper has no precondition.
+    let now = unsafe { bpf_ktime_get_ns() };
+    if PRESSURE_CALLS
+        .insert(sk as u64, now, u64::from(BPF_NOEXIST))
+        .is_ok()
+    {
+        add(&raw mut PRESSURE_CALLS_OPEN, 1);
+    }
+}
+
+#[inline(always)]
+fn close(sk: Object, cell: u32, which: usize) {
+    // SAFETY: a word in a map; all writers add atomically.
+    if unsafe { core::ptr::read_volatile(&raw const PRESSURE_CALLS_OPEN) } == 0 {
+        return;
+    }
+    if PRESSURE_CALLS.remove(sk as u64).is_ok() {
+        add(&raw mut PRESSURE_CALLS_OPEN, 1u64.wrapping_neg());
+        attribute(sk, cell, which);
+    }
+}
+
+#[inline(always)]
+fn attribute(sk: Object, cell: u32, which: usize) {
+    let rise = mib::risen(sk, cell);
+    if rise != 0 {
+        tally::count(sk, sock::cookie(sk), which, rise);
+    }
+}
+
+#[fentry]
+pub(crate) fn pressure_enter_enter(ctx: FEntryContext) -> i32 {
+    enters(&ctx);
+    0
+}
+
+#[fexit]
+pub(crate) fn pressure_enter_exit(ctx: FExitContext) -> i32 {
+    entered(&ctx);
+    0
+}
+
+#[fentry]
+pub(crate) fn pressure_leave_enter(ctx: FEntryContext) -> i32 {
+    leaves(&ctx);
+    0
+}
+
+#[fexit]
+pub(crate) fn pressure_leave_exit(ctx: FExitContext) -> i32 {
+    left(&ctx);
+    0
+}
+
+#[inline(always)]
+pub(crate) fn enters(ctx: &impl Slots) {
+    if !under_pressure() {
+        open(
+            slot!(ctx, 0) as Object,
+            offset!(mib_pressures),
+            count::MEMORY_PRESSURES,
+        );
+    }
+}
+
+#[inline(always)]
+pub(crate) fn entered(ctx: &impl Slots) {
+    close(
+        slot!(ctx, 0) as Object,
+        offset!(mib_pressures),
+        count::MEMORY_PRESSURES,
+    );
+}
+
+#[inline(always)]
+pub(crate) fn leaves(ctx: &impl Slots) {
+    if under_pressure() {
+        open(
+            slot!(ctx, 0) as Object,
+            offset!(mib_pressures_ms),
+            count::MEMORY_PRESSURES_MS,
+        );
+    }
+}
+
+#[inline(always)]
+pub(crate) fn left(ctx: &impl Slots) {
+    close(
+        slot!(ctx, 0) as Object,
+        offset!(mib_pressures_ms),
+        count::MEMORY_PRESSURES_MS,
+    );
+}
