@@ -82,10 +82,29 @@ impl Report {
             .collect()
     }
 
+    /// Where a self-check was made it must have compared calls, and agreed on every one.
+    fn check_selfcheck(&self, checks: &mut Checks) {
+        let check = self.at("/selfcheck");
+        if check.is_null() {
+            return;
+        }
+        let calls = check["calls"].as_u64().unwrap_or(0);
+        checks.that(
+            calls == 0 || check["compared"].as_u64().unwrap_or(0) > 0,
+            || format!("the self-check compared nothing: {check}"),
+        );
+        let wrong = check["disagreements"].as_object();
+        checks.that(
+            wrong.is_some_and(|wrong| wrong.values().all(|count| count == 0)),
+            || format!("the self-check disagrees: {check}"),
+        );
+    }
+
     /// Every row of a namespace that is there must have the residual 0, and something must have been counted at all.
     pub fn check_at_rest(&self, checks: &mut Checks) {
         let rows = self.list("/reconciliation");
         checks.that(!rows.is_empty(), || "there is no reconciliation".into());
+        self.check_selfcheck(checks);
         let mut counted = 0;
         for row in rows.iter().filter(|row| row["state"] != "gone") {
             counted += row["kernel"].as_u64().unwrap_or(0);

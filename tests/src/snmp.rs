@@ -7,13 +7,19 @@ use std::path::Path;
 use anyhow::{Context, Result};
 
 /// The counters that tcpress accounts for, in the kernel's spelling.
-pub const ACCOUNTED: [&str; 6] = [
+pub const ACCOUNTED: [&str; 12] = [
     "TCPOFODrop",
     "TCPRcvQDrop",
     "PruneCalled",
     "RcvPruned",
     "OfoPruned",
     "TCPRcvCollapsed",
+    "TCPZeroWindowDrop",
+    "TCPBacklogDrop",
+    "TCPAbortOnMemory",
+    "TCPMemoryPressures",
+    "TCPMemoryPressuresChrono",
+    "ListenDrops",
 ];
 
 /// One reading of all `TcpExt` counters of a network namespace.
@@ -108,10 +114,10 @@ impl std::fmt::Display for Delta {
 mod tests {
     use super::*;
 
-    const BEFORE: &str = "TcpExt: SyncookiesSent PruneCalled RcvPruned OfoPruned TCPRcvCollapsed TCPOFODrop TCPRcvQDrop\n\
-                          TcpExt: 0 1 2 3 4 5 6\nIpExt: InNoRoutes\nIpExt: 7\n";
-    const AFTER: &str = "TcpExt: SyncookiesSent PruneCalled RcvPruned OfoPruned TCPRcvCollapsed TCPOFODrop TCPRcvQDrop\n\
-                         TcpExt: 0 11 2 3 4 25 36\n";
+    const BEFORE: &str = "TcpExt: SyncookiesSent PruneCalled RcvPruned OfoPruned TCPRcvCollapsed TCPOFODrop TCPRcvQDrop TCPZeroWindowDrop TCPBacklogDrop TCPAbortOnMemory TCPMemoryPressures TCPMemoryPressuresChrono ListenDrops\n\
+                          TcpExt: 0 1 2 3 4 5 6 0 0 0 0 0 0\nIpExt: InNoRoutes\nIpExt: 7\n";
+    const AFTER: &str = "TcpExt: SyncookiesSent PruneCalled RcvPruned OfoPruned TCPRcvCollapsed TCPOFODrop TCPRcvQDrop TCPZeroWindowDrop TCPBacklogDrop TCPAbortOnMemory TCPMemoryPressures TCPMemoryPressuresChrono ListenDrops\n\
+                         TcpExt: 0 11 2 3 4 25 36 0 0 0 0 0 0\n";
 
     #[test]
     fn growth_is_the_difference_of_two_readings() {

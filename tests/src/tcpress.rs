@@ -91,9 +91,13 @@ impl Call {
     }
 }
 
-/// A report that is being made: `report -o json` of a window that only a signal ends.
+/// A report that is being made, each call compared with the kernel's own counters: `report -o json --selfcheck` of a window that
+/// only a signal ends.
 pub fn report(options: &str) -> Result<Running> {
-    call(&format!("report -o json --duration 300s {options}")).tracing()
+    call(&format!(
+        "report -o json --selfcheck --duration 300s {options}"
+    ))
+    .tracing()
 }
 
 /// A report without a window.

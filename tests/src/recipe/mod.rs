@@ -2,7 +2,10 @@
 //! when it can be used, one with `done` when its work is finished (where it has an end), stays until SIGTERM, and then
 //! prints its result as the last line.
 
+pub mod abandon;
+pub mod deaf_listener;
 pub mod echo;
+pub mod held_lock;
 pub mod leak_client;
 pub mod leak_server;
 pub mod repair;
@@ -39,6 +42,12 @@ pub enum Recipe {
     TcpMem(tcp_mem::Args),
     /// Writes into the receive queue of its own socket in repair mode.
     Repair(repair::Args),
+    /// A listener that never accepts.
+    DeafListener(deaf_listener::Args),
+    /// Connections closed with data that was not sent.
+    Abandon(abandon::Args),
+    /// A socket whose lock is held in the middle of a read.
+    HeldLock(held_lock::Args),
 }
 
 impl Recipe {
@@ -54,6 +63,9 @@ impl Recipe {
             Self::EchoClient(args) => echo::ask(args),
             Self::TcpMem(args) => tcp_mem::run(args),
             Self::Repair(args) => repair::run(args),
+            Self::DeafListener(args) => deaf_listener::run(args),
+            Self::Abandon(args) => abandon::run(args),
+            Self::HeldLock(args) => held_lock::run(args),
         }
     }
 }

@@ -2,6 +2,8 @@
 //! Each runs in a process of its own, so that a panic or a hang is the failure of that one only.
 
 mod bad_input;
+mod counters;
+mod flavour;
 mod flood;
 mod life;
 mod limits;
@@ -44,6 +46,11 @@ pub const ALL: &[Scenario] = &[
     scenario("no_bpf", 60, limits::no_bpf),
     scenario("repair", 90, limits::repair),
     scenario("wrap", 90, limits::wrap),
+    scenario("zero_window", 120, counters::zero_window),
+    scenario("syn_flood", 90, counters::syn_flood),
+    scenario("oom_abort", 120, counters::oom_abort),
+    scenario("backlog", 120, counters::backlog),
+    scenario("flavours", 120, flavour::flavours),
     scenario("trace", 90, signals::trace),
     scenario("rate_limit", 120, signals::rate_limit),
     scenario("ring_full", 120, signals::ring_full),
@@ -57,4 +64,5 @@ pub const ALL: &[Scenario] = &[
     scenario("netns_gone", 120, life::netns_gone),
     scenario("no_btf", 60, bad_input::no_btf),
     scenario("tcp_mem_storm", 180, storm::tcp_mem_storm),
+    scenario("storm", 5400, storm::storm),
 ];

@@ -1,11 +1,11 @@
 //! Full TCP memory with many connections in both directions, between pods: the counts still equal the kernel's.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 
 use super::Outcome;
-use super::flood::{SETTLE, Watch};
+use super::flood::{SERVER, SETTLE, Watch, slow_reader};
 use crate::check::Checks;
 use crate::network::Network;
 use crate::pod::Pod;
@@ -59,6 +59,58 @@ pub(super) fn tcp_mem_storm() -> Result<Outcome> {
     }
     report.check_at_rest(&mut checks);
     checks.equal("the limit", report.at("/verdict/limit"), &"tcp_mem".into());
+    checks.finish()?;
+    Ok(Outcome::Pass)
+}
+
+/// A receive queue over a shrunk buffer, then the same segment out of order again and again: each is refused. How many, the
+/// environment may say in `TCPRESS_STORM`.
+pub(super) fn storm() -> Result<Outcome> {
+    const CONNECTIONS: u64 = 4;
+    let wanted: u64 = match std::env::var("TCPRESS_STORM") {
+        Ok(text) => text.parse().context("TCPRESS_STORM is no number")?,
+        Err(_) => 20_000,
+    };
+    let network = Network::new()?;
+    let slow = Pod::new(&network, "storm", "slow")?;
+    let _reader = slow_reader(&slow)?;
+    let report = tcpress::call("report -o json --selfcheck --duration 6000s").tracing()?;
+    let watch = Watch::new(&slow)?;
+    let client = slow.outside(&format!(
+        "tun --to {SERVER} --connections {CONNECTIONS} --do in-order:20x1000 --do await --do repeat:{}x1",
+        wanted / CONNECTIONS
+    ))?;
+    let start = Instant::now();
+    client.done(Duration::from_secs(5200))?;
+    let took = start.elapsed();
+    std::thread::sleep(SETTLE);
+    let kernel = watch.grown()?;
+    let report = report.report()?;
+    eprintln!(
+        "storm: {} refusals in {:.1} minutes, {:.0} a second; {}",
+        kernel.refusals(),
+        took.as_secs_f64() / 60.0,
+        kernel.refusals() as f64 / took.as_secs_f64(),
+        report.at("/losses")
+    );
+    let mut checks = Checks::new();
+    checks.that(kernel.get("TCPOFODrop") >= wanted, || {
+        format!(
+            "the kernel refused {} of {wanted}",
+            kernel.get("TCPOFODrop")
+        )
+    });
+    report.check_refusals(&mut checks, &slow, &kernel);
+    report.check_limit(&mut checks, &slow, "rcvbuf", kernel.refusals());
+    report.check_rows(&mut checks, "the slow reader", &slow.netns()?, &kernel);
+    report.check_at_rest(&mut checks);
+    checks.above_zero(
+        "evidence that was held back",
+        report
+            .at("/losses/suppressed_evidence")
+            .as_u64()
+            .unwrap_or(0),
+    );
     checks.finish()?;
     Ok(Outcome::Pass)
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
+use super::connection::{BURST, Connection};
 use super::device::Device;
 use super::segment::{SYN_OPTIONS, Segment, flag};
 use super::step::Step;
@@ -12,52 +13,21 @@ use crate::sys;
 
 /// First local port.
 const FIRST_PORT: u16 = 10_000;
+/// First port of the requests of `syn`.
+const FIRST_SYN_PORT: u16 = 30_000;
 /// Bytes left out before the segments of `ascending`, `descending` and `repeat`.
 const HOLE: u32 = 1;
-/// Payload of a segment of `feed`.
-const FEED_SIZE: u32 = 1400;
-/// Segments one connection may send before the next has its turn in `feed`.
-const BURST: usize = 16;
-/// How long `feed` goes on without any byte being acknowledged.
-const FEED_PATIENCE: Duration = Duration::from_millis(1500);
 /// A SYN without an answer is sent again after this time.
 const SYN_AGAIN: Duration = Duration::from_millis(300);
 /// How long the handshakes and `await` may take.
 const PATIENCE: Duration = Duration::from_secs(20);
-
-/// One connection as this side sees it. Offsets count payload bytes from the start of the stream, so they never wrap.
-struct Connection {
-    port: u16,
-    isn: u32,
-    established: bool,
-    reset: bool,
-    /// Next byte that the server expects of us.
-    acknowledged: u32,
-    /// Next offset of the stream to send.
-    next: u32,
-    /// Next sequence number expected from the server.
-    expected: u32,
-    /// Bytes of payload from the server.
-    received: u32,
-    /// Segments it may send in one turn of `feed`: few after a refusal, so that a full server is asked, not flooded.
-    burst: usize,
-    /// Window that the server announced last, scaled.
-    window: u32,
-    scale: u8,
-}
-
-impl Connection {
-    fn sequence(&self, offset: u32) -> u32 {
-        self.isn.wrapping_add(1).wrapping_add(offset)
-    }
-}
 
 /// All connections of one device.
 pub struct Client {
     device: Device,
     address: Ipv4Addr,
     server: SocketAddrV4,
-    connections: Vec<Connection>,
+    pub(super) connections: Vec<Connection>,
 }
 
 impl Client {
@@ -78,19 +48,7 @@ impl Client {
             let port = FIRST_PORT
                 .checked_add(index)
                 .context("too many connections")?;
-            self.connections.push(Connection {
-                port,
-                isn,
-                established: false,
-                reset: false,
-                acknowledged: 0,
-                next: 0,
-                expected: 0,
-                received: 0,
-                burst: BURST,
-                window: 0,
-                scale: 0,
-            });
+            self.connections.push(Connection::new(port, isn));
         }
         let end = Instant::now() + PATIENCE;
         // Few at a time: a flood of SYNs would run into the limits of the listener.
@@ -136,6 +94,40 @@ impl Client {
             }
             Step::Pause { millis } => self.pause(Duration::from_millis(millis))?,
             Step::Await => self.wait_for_data()?,
+            Step::Corrupt { count, size } => {
+                for index in all {
+                    for _ in 0..count {
+                        let mut packet = self
+                            .data(index, self.connections[index].next, size)?
+                            .packet();
+                        // The sum was over this byte too.
+                        if let Some(last) = packet.last_mut() {
+                            *last ^= 0xff;
+                        }
+                        self.device.send(&packet)?;
+                        sent += 1;
+                    }
+                }
+            }
+            Step::Syn { count } => {
+                for number in 0..count {
+                    let from = FIRST_SYN_PORT
+                        .checked_add(number)
+                        .context("too many requests")?;
+                    let segment = Segment {
+                        from: SocketAddrV4::new(self.address, from),
+                        to: self.server,
+                        sequence: 1,
+                        acknowledge: 0,
+                        flags: flag::SYN,
+                        window: 65_535,
+                        options: SYN_OPTIONS.to_vec(),
+                        payload: Vec::new(),
+                    };
+                    self.device.send(&segment.packet())?;
+                    sent += 1;
+                }
+            }
             Step::Feed { bytes } => sent = self.feed(bytes)?,
             Step::InOrder { count, size } => {
                 for index in all {
@@ -214,53 +206,6 @@ impl Client {
         Ok(())
     }
 
-    /// Go-back-N within the server's window, in turns.
-    fn feed(&mut self, bytes: u32) -> Result<u64> {
-        let goals: Vec<u32> = self.connections.iter().map(|it| it.next + bytes).collect();
-        let mut sent = 0;
-        let mut progress = (self.acknowledged(), Instant::now());
-        while !sys::stopped() && progress.1.elapsed() < FEED_PATIENCE {
-            let before = sent;
-            for (index, &goal) in goals.iter().enumerate() {
-                for _ in 0..self.connections[index].burst {
-                    let connection = &self.connections[index];
-                    let limit = goal.min(connection.acknowledged.saturating_add(connection.window));
-                    let size = limit.saturating_sub(connection.next).min(FEED_SIZE);
-                    if size == 0 || connection.reset {
-                        break;
-                    }
-                    let at = connection.next;
-                    self.send_data(index, at, size)?;
-                    self.connections[index].next = at + size;
-                    sent += 1;
-                }
-                self.listen(Duration::ZERO)?;
-            }
-            if self.acknowledged() > progress.0 {
-                progress = (self.acknowledged(), Instant::now());
-            }
-            let mut open = self
-                .connections
-                .iter()
-                .zip(&goals)
-                .filter(|(it, _)| !it.reset);
-            if open.all(|(it, goal)| it.acknowledged >= *goal) {
-                break;
-            }
-            if sent == before {
-                self.listen(Duration::from_millis(100))?;
-                for connection in &mut self.connections {
-                    // What was not acknowledged by now was refused: go back to it.
-                    if connection.next > connection.acknowledged {
-                        connection.next = connection.acknowledged;
-                        connection.burst = 1;
-                    }
-                }
-            }
-        }
-        Ok(sent)
-    }
-
     fn take(&mut self, packet: &[u8]) -> Result<()> {
         let Some(segment) = Segment::parse(packet) else {
             return Ok(());
@@ -317,25 +262,31 @@ impl Client {
         } else {
             Vec::new()
         };
-        self.send(index, sequence, flags, options, Vec::new())
+        let segment = self.segment(index, sequence, flags, options, Vec::new());
+        self.device.send(&segment.packet())
     }
 
-    fn send_data(&mut self, index: usize, offset: u32, size: u32) -> Result<()> {
+    pub(super) fn send_data(&mut self, index: usize, offset: u32, size: u32) -> Result<()> {
+        let segment = self.data(index, offset, size)?;
+        self.device.send(&segment.packet())
+    }
+
+    fn data(&self, index: usize, offset: u32, size: u32) -> Result<Segment> {
         let sequence = self.connections[index].sequence(offset);
         let payload = vec![b't'; usize::try_from(size)?];
-        self.send(index, sequence, flag::ACK, Vec::new(), payload)
+        Ok(self.segment(index, sequence, flag::ACK, Vec::new(), payload))
     }
 
-    fn send(
-        &mut self,
+    fn segment(
+        &self,
         index: usize,
         sequence: u32,
         flags: u8,
         options: Vec<u8>,
         payload: Vec<u8>,
-    ) -> Result<()> {
+    ) -> Segment {
         let connection = &self.connections[index];
-        let segment = Segment {
+        Segment {
             from: SocketAddrV4::new(self.address, connection.port),
             to: self.server,
             sequence,
@@ -344,7 +295,6 @@ impl Client {
             window: 65_535,
             options,
             payload,
-        };
-        self.device.send(&segment.packet())
+        }
     }
 }

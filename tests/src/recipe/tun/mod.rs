@@ -2,7 +2,9 @@
 //! client chooses every sequence number. The kernel's answers are read and acknowledged as far as the steps need it.
 
 pub mod client;
+mod connection;
 pub mod device;
+mod feed;
 pub mod segment;
 pub mod step;
 

@@ -7,6 +7,8 @@
 //! | `ascending:NxSIZE+GAP` | N segments beyond a hole, upwards, GAP bytes between them |
 //! | `descending:NxSIZE+GAP` | the same, downwards |
 //! | `repeat:NxSIZE` | one and the same segment beyond a hole, N times |
+//! | `corrupt:NxSIZE` | as `retry`, with a wrong checksum |
+//! | `syn:N` | N requests for connections, each from another port, which are never completed |
 //! | `feed:BYTES` | BYTES of the stream, reliably: the window is honoured, what is not acknowledged is sent again, until nothing moves |
 //! | `await` | wait for data from the server |
 //! | `until:PATH` | wait until a file exists |
@@ -51,6 +53,18 @@ pub enum Step {
         /// Payload.
         size: u32,
     },
+    /// The next segment of the stream with a wrong checksum.
+    Corrupt {
+        /// How often.
+        count: u32,
+        /// Payload of each.
+        size: u32,
+    },
+    /// Requests for connections.
+    Syn {
+        /// How many.
+        count: u16,
+    },
     /// Bytes of the stream, sent reliably.
     Feed {
         /// How many bytes each connection gets.
@@ -77,6 +91,10 @@ impl FromStr for Step {
                 "in-order" => sized(rest).map(|(count, size)| Self::InOrder { count, size })?,
                 "retry" => sized(rest).map(|(count, size)| Self::Retry { count, size })?,
                 "repeat" => sized(rest).map(|(count, size)| Self::Repeat { count, size })?,
+                "corrupt" => sized(rest).map(|(count, size)| Self::Corrupt { count, size })?,
+                "syn" => Self::Syn {
+                    count: rest.parse().ok()?,
+                },
                 "ascending" | "descending" => {
                     let (rest, gap) = rest.split_once('+')?;
                     let ((count, size), gap) = (sized(rest)?, gap.parse().ok()?);
@@ -128,6 +146,8 @@ impl fmt::Display for Step {
                 write!(f, "{name}:{count}x{size}+{gap}")
             }
             Self::Repeat { count, size } => write!(f, "repeat:{count}x{size}"),
+            Self::Corrupt { count, size } => write!(f, "corrupt:{count}x{size}"),
+            Self::Syn { count } => write!(f, "syn:{count}"),
             Self::Feed { bytes } => write!(f, "feed:{bytes}"),
             Self::Await => write!(f, "await"),
             Self::Until(path) => write!(f, "until:{}", path.display()),
@@ -148,6 +168,8 @@ mod tests {
             "ascending:200x1+1",
             "descending:200x1+1",
             "repeat:9x10",
+            "corrupt:9x10",
+            "syn:20",
             "feed:65536",
             "await",
             "until:/tmp/go",
