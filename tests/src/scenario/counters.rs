@@ -1,20 +1,14 @@
 //! Drops beside admission: each counter of the kernel is moved by a recipe of its own, and tcpress says the same, of the right pod.
 
-use std::path::Path;
-use std::time::Duration;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::Outcome;
 use super::flood::{SETTLE, Watch, flood, slow_reader};
+use super::loads::{PATIENCE, abandoned, full_backlog, unheard};
 use crate::check::Checks;
 use crate::network::Network;
 use crate::pod::Pod;
-use crate::recipe::tcp_mem::TcpMem;
 use crate::tcpress;
-
-/// How long a recipe may take.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Data for a window of 0: of a reader whose buffer shrank, and of one whose window was filled to its end.
 pub(super) fn zero_window() -> Result<Outcome> {
@@ -64,15 +58,9 @@ pub(super) fn syn_flood() -> Result<Outcome> {
     const REQUESTS: u64 = 200;
     let network = Network::new()?;
     let deaf = Pod::new(&network, "shop", "deaf")?;
-    let _listener = deaf.recipe("deaf-listener --listen 0.0.0.0:7000 --backlog 1")?;
     let report = tcpress::report("")?;
     let watch = Watch::new(&deaf)?;
-    // Two connections fill the accept queue; every further request is dropped.
-    let flood = deaf.outside(&format!(
-        "tun --to 10.99.0.1:7000 --connections 2 --do syn:{REQUESTS}"
-    ))?;
-    flood.done(PATIENCE)?;
-    std::thread::sleep(SETTLE);
+    unheard(&deaf, REQUESTS)?;
     let kernel = watch.grown()?;
     let report = report.report()?;
     let mut checks = Checks::new();
@@ -95,39 +83,12 @@ pub(super) fn syn_flood() -> Result<Outcome> {
 /// Senders that close with unsent data while TCP memory is over its limit; the node comes under pressure and leaves it again.
 pub(super) fn oom_abort() -> Result<Outcome> {
     const CONNECTIONS: u64 = 5;
-    let go = Path::new("/tmp/tcpress-lab-abandon");
-    let _ = std::fs::remove_file(go);
     let network = Network::new()?;
     let sender = Pod::new(&network, "shop", "sender")?;
     let sink = Pod::new(&network, "shop", "sink")?;
-    let mut recipes = vec![
-        sink.recipe("leak-server --listen 0.0.0.0:8080")?,
-        sink.recipe("echo-server --listen 0.0.0.0:6379 --request 20000 --response 20000")?,
-    ];
     let report = tcpress::report("")?;
     let watches = [Watch::new(&sender)?, Watch::new(&sink)?];
-    recipes.push(sender.recipe(&format!(
-        "echo-client --to {} --connections 2 --pause 20 --request 20000 --response 20000",
-        sink.endpoint(6379)
-    ))?);
-    let abandon = sender.recipe(&format!(
-        "abandon --to {} --connections {CONNECTIONS} --until {}",
-        sink.endpoint(8080),
-        go.display()
-    ))?;
-    abandon.step("full", PATIENCE)?;
-    let limits = TcpMem::set(1, 2, 3)?;
-    std::thread::sleep(Duration::from_millis(500));
-    std::fs::write(go, "").context("cannot give the word")?;
-    abandon.done(PATIENCE)?;
-    std::thread::sleep(Duration::from_millis(500));
-    drop(limits);
-    // Traffic goes on, so that somebody notices that the pressure is over.
-    std::thread::sleep(Duration::from_secs(2));
-    for pod in [&sender, &sink] {
-        pod.cut()?;
-    }
-    std::thread::sleep(SETTLE);
+    abandoned(&sender, &sink, CONNECTIONS)?;
     let kernel = [watches[0].grown()?, watches[1].grown()?];
     let report = report.report()?;
     let mut checks = Checks::new();
@@ -161,31 +122,17 @@ pub(super) fn oom_abort() -> Result<Outcome> {
         report.check_rows(&mut checks, &pod.full_name(), &pod.netns()?, kernel);
     }
     report.check_at_rest(&mut checks);
-    let _ = std::fs::remove_file(go);
     checks.finish()?;
     Ok(Outcome::Pass)
 }
 
 /// Segments for a socket whose lock is held, some of them with a wrong checksum, which is no full backlog.
 pub(super) fn backlog() -> Result<Outcome> {
-    let go = Path::new("/tmp/tcpress-lab-backlog");
-    let _ = std::fs::remove_file(go);
     let network = Network::new()?;
     let busy = Pod::new(&network, "shop", "busy")?;
-    let server = busy.recipe("held-lock --listen 0.0.0.0:7000")?;
     let report = tcpress::report("")?;
     let watch = Watch::new(&busy)?;
-    let client = busy.outside(&format!(
-        "tun --to 10.99.0.1:7000 --do in-order:1x1000 --do until:{} --do corrupt:20x500 \
-         --do ascending:3000x1+1 --do corrupt:20x500",
-        go.display()
-    ))?;
-    server.done(PATIENCE)?;
-    std::fs::write(go, "").context("cannot give the word")?;
-    client.done(PATIENCE)?;
-    std::thread::sleep(SETTLE);
-    let read = server.stop()?;
-    std::thread::sleep(SETTLE);
+    let read = full_backlog(&busy)?;
     let kernel = watch.grown()?;
     let report = report.report()?;
     let mut checks = Checks::new();
@@ -202,7 +149,6 @@ pub(super) fn backlog() -> Result<Outcome> {
     );
     report.check_rows(&mut checks, "the busy reader", &busy.netns()?, &kernel);
     report.check_at_rest(&mut checks);
-    let _ = std::fs::remove_file(go);
     checks.finish()?;
     Ok(Outcome::Pass)
 }

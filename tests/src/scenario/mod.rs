@@ -2,11 +2,13 @@
 //! Each runs in a process of its own, so that a panic or a hang is the failure of that one only.
 
 mod bad_input;
+mod broken;
 mod counters;
 mod flavour;
 mod flood;
 mod life;
 mod limits;
+mod loads;
 mod runner;
 mod signals;
 mod storm;
@@ -50,6 +52,7 @@ pub const ALL: &[Scenario] = &[
     scenario("syn_flood", 90, counters::syn_flood),
     scenario("oom_abort", 120, counters::oom_abort),
     scenario("backlog", 120, counters::backlog),
+    scenario("broken_probes", 180, broken::broken_probes),
     scenario("flavours", 120, flavour::flavours),
     scenario("trace", 90, signals::trace),
     scenario("rate_limit", 120, signals::rate_limit),

@@ -1,0 +1,83 @@
+//! Loads that several scenarios share, each with its own counters. They are made while tcpress looks, and end at rest.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::flood::SETTLE;
+use crate::pod::Pod;
+use crate::recipe::tcp_mem::TcpMem;
+
+/// How long a recipe may take.
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Requests for connections to a listener that has no room: `ListenDrops`, as many as there are requests.
+pub(super) fn unheard(deaf: &Pod, requests: u64) -> Result<()> {
+    let _listener = deaf.recipe("deaf-listener --listen 0.0.0.0:7001 --backlog 1")?;
+    // Two connections fill the accept queue; every further request is dropped.
+    let flood = deaf.outside(&format!(
+        "tun --to 10.99.0.1:7001 --connections 2 --do syn:{requests}"
+    ))?;
+    flood.done(PATIENCE)?;
+    std::thread::sleep(SETTLE);
+    Ok(())
+}
+
+/// Segments for a socket whose lock is held, some of them with a wrong checksum, which is no full backlog: `TCPBacklogDrop`.
+/// Returns what the reader says of the 1000 bytes that it gets.
+pub(super) fn full_backlog(busy: &Pod) -> Result<Value> {
+    let go = Path::new("/tmp/tcpress-lab-backlog");
+    let _ = std::fs::remove_file(go);
+    let server = busy.recipe("held-lock --listen 0.0.0.0:7000")?;
+    let client = busy.outside(&format!(
+        "tun --to 10.99.0.1:7000 --do in-order:1x1000 --do until:{} --do corrupt:20x500 \
+         --do ascending:3000x1+1 --do corrupt:20x500",
+        go.display()
+    ))?;
+    server.done(PATIENCE)?;
+    std::fs::write(go, "").context("cannot give the word")?;
+    client.done(PATIENCE)?;
+    std::thread::sleep(SETTLE);
+    let read = server.stop()?;
+    std::thread::sleep(SETTLE);
+    let _ = std::fs::remove_file(go);
+    Ok(read)
+}
+
+/// Senders that close with unsent data while TCP memory is over its limit: `TCPAbortOnMemory` of `sender`, as many as there are
+/// connections. The node comes under pressure and leaves it again: `TCPMemoryPressures` and its `Chrono`.
+pub(super) fn abandoned(sender: &Pod, sink: &Pod, connections: u64) -> Result<()> {
+    let go = Path::new("/tmp/tcpress-lab-abandon");
+    let _ = std::fs::remove_file(go);
+    let sizes = "--request 20000 --response 20000";
+    let _traffic = [
+        sink.recipe("leak-server --listen 0.0.0.0:8080")?,
+        sink.recipe(&format!("echo-server --listen 0.0.0.0:6379 {sizes}"))?,
+        sender.recipe(&format!(
+            "echo-client --to {} --connections 2 --pause 20 {sizes}",
+            sink.endpoint(6379)
+        ))?,
+    ];
+    let abandon = sender.recipe(&format!(
+        "abandon --to {} --connections {connections} --until {}",
+        sink.endpoint(8080),
+        go.display()
+    ))?;
+    abandon.step("full", PATIENCE)?;
+    let limits = TcpMem::set(1, 2, 3)?;
+    std::thread::sleep(Duration::from_millis(500));
+    std::fs::write(go, "").context("cannot give the word")?;
+    abandon.done(PATIENCE)?;
+    std::thread::sleep(Duration::from_millis(500));
+    drop(limits);
+    // Traffic goes on, so that somebody notices that the pressure is over.
+    std::thread::sleep(Duration::from_secs(2));
+    for pod in [sender, sink] {
+        pod.cut()?;
+    }
+    std::thread::sleep(SETTLE);
+    let _ = std::fs::remove_file(go);
+    Ok(())
+}
