@@ -1,10 +1,12 @@
 //! The lab: recipes that provoke what tcpress measures, pods to run them in, and scenarios that compare
-//! what tcpress reports with what the kernel itself counted. Nothing here knows tcpress from inside: it is
-//! started as a program and its JSON is read.
+//! what tcpress reports with what the kernel itself counted. tcpress is started as a program and its JSON is
+//! read; only what breaks its probes on purpose, or says what it looks up in a kernel, knows it from inside.
 
+pub mod btf;
 pub mod cgroup;
 pub mod check;
 pub mod demo;
+pub mod matrix;
 pub mod netns;
 pub mod network;
 pub mod pod;

@@ -1,10 +1,11 @@
 //! `lab`: runs inside a virtual machine next to the static `tcpress`, as root.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use tcpress_lab::{demo, recipe::Recipe, scenario, sys};
+use tcpress_lab::{demo, matrix, recipe::Recipe, scenario, sys, tcpress::Settings};
 
 /// Workloads and scenarios that provoke what tcpress measures.
 #[derive(Parser)]
@@ -25,6 +26,18 @@ enum Command {
     Scenarios {
         /// Which ones; all where none is named.
         names: Vec<String>,
+        /// Value of `--probe-flavour` for tcpress, where a scenario does not say one.
+        #[arg(long)]
+        probe_flavour: Option<String>,
+        /// Folder to keep every report in.
+        #[arg(long)]
+        keep: Option<PathBuf>,
+    },
+    /// Run all scenarios with each flavour of probes, and write what was seen, and what tests need of this kernel, to a folder.
+    Matrix {
+        /// The folder.
+        #[arg(long)]
+        out: PathBuf,
     },
     /// Print the names of all scenarios.
     List,
@@ -53,7 +66,12 @@ fn run(command: Command) -> Result<ExitCode> {
     match command {
         Command::Recipe(recipe) => recipe.run()?,
         Command::Demo(args) => demo::run(&args)?,
-        Command::Scenarios { names } => return scenario::run_all(&names),
+        Command::Scenarios {
+            names,
+            probe_flavour: flavour,
+            keep,
+        } => return scenario::run_all(&names, &Settings { flavour, keep }),
+        Command::Matrix { out } => return matrix::run(&out),
         Command::List => scenario::list()?,
         Command::Scenario { name } => return scenario::run_one(&name),
         Command::Pause => {

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -23,6 +24,34 @@ pub fn program() -> PathBuf {
     std::env::var_os("TCPRESS").map_or_else(|| PathBuf::from("/bin/tcpress"), PathBuf::from)
 }
 
+/// What applies to every call, handed to the child processes that scenarios run in by the environment.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// Value of `--probe-flavour` where a call does not say one.
+    pub flavour: Option<String>,
+    /// Folder where every report is kept.
+    pub keep: Option<PathBuf>,
+}
+
+const FLAVOUR: &str = "TCPRESS_LAB_FLAVOUR";
+const KEEP: &str = "TCPRESS_LAB_KEEP";
+
+impl Settings {
+    /// Hands them to a process to be started.
+    pub fn hand(&self, command: &mut Command) {
+        let flavour = self.flavour.iter().map(|value| (FLAVOUR, value.into()));
+        let keep = self.keep.iter().map(|value| (KEEP, value.into()));
+        command.envs(flavour.chain(keep).collect::<Vec<(_, OsString)>>());
+    }
+
+    fn of_this_process() -> Self {
+        Self {
+            flavour: std::env::var(FLAVOUR).ok(),
+            keep: std::env::var_os(KEEP).map(PathBuf::from),
+        }
+    }
+}
+
 /// A call of tcpress to be.
 pub struct Call {
     arguments: Vec<OsString>,
@@ -33,10 +62,16 @@ pub struct Call {
 /// A call with arguments separated by spaces.
 #[must_use]
 pub fn call(arguments: &str) -> Call {
-    let arguments = arguments
+    let mut arguments: Vec<OsString> = arguments
         .split_ascii_whitespace()
         .map(OsString::from)
         .collect();
+    let said = arguments
+        .iter()
+        .any(|it| it == "--probe-flavour" || it == "--no-bpf");
+    if let (Some(flavour), false) = (Settings::of_this_process().flavour, said) {
+        arguments.extend(["--probe-flavour".into(), flavour.into()]);
+    }
     Call {
         arguments,
         start: Start::default(),
@@ -143,6 +178,12 @@ pub fn parse(finished: &Finished) -> Result<Report> {
     finished.expect_code(0)?;
     let text = finished.stdout.join("\n");
     let value: Value = serde_json::from_str(&text).context("standard output is no JSON")?;
+    if let Some(folder) = Settings::of_this_process().keep {
+        static KEPT: AtomicU32 = AtomicU32::new(0);
+        let number = KEPT.fetch_add(1, Ordering::Relaxed);
+        let file = folder.join(format!("{}-{number}.json", std::process::id()));
+        std::fs::write(&file, &text).with_context(|| format!("cannot write {}", file.display()))?;
+    }
     Report::new(value)
 }
 

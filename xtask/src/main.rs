@@ -9,8 +9,11 @@ mod debian;
 mod guest;
 mod initramfs;
 mod kernels;
+mod kernels_page;
 mod link;
+mod matrix;
 mod modules;
+mod pairs;
 mod process;
 mod qemu;
 mod rust_src;
@@ -78,6 +81,15 @@ enum Verb {
         #[arg(last = true, required = true, value_name = "CMD")]
         command: Vec<String>,
     },
+    /// Measure every supported kernel and write docs/kernels.md
+    VmMatrix {
+        /// Kernels: short names such as 6.1,6.12, or all; one that is left out keeps what was measured last
+        #[arg(long, value_name = "LIST")]
+        kernel: Option<String>,
+        /// Instead, one storm of 1,000,000 refusals; on 6.12 where no kernel is named
+        #[arg(long)]
+        storm: bool,
+    },
     /// Empty the cache
     Clean,
 }
@@ -106,6 +118,11 @@ fn run(verb: Verb) -> Result<i32> {
             vm::run(&kernel, &vm::Settings::default(), &command)
         }
         Verb::Test { kernel } => test::run(&kernel),
+        Verb::VmMatrix {
+            kernel,
+            storm: true,
+        } => matrix::storm(kernel.as_deref().unwrap_or("6.12")),
+        Verb::VmMatrix { kernel, .. } => matrix::run(kernel.as_deref().unwrap_or("all")),
         Verb::Clean => cache::Cache::open()?.clean().map(|()| 0),
     }
 }

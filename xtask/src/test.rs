@@ -2,9 +2,8 @@
 //! scenarios count as they report themselves. A failure never stops the rest.
 
 use std::{
-    io::{self, BufRead as _, BufReader, Write},
+    io::{BufRead as _, BufReader},
     process::{Command, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -12,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     cache::Cache,
-    process, setup,
+    pairs, process, setup,
     tally::Tally,
     tools::CARGO_DENY,
     vm::{Parts, Settings},
@@ -50,7 +49,7 @@ pub(crate) fn run(list: &str) -> Result<i32> {
 
     let start = Instant::now();
     match parts {
-        Ok(parts) => scenarios(&mut tally, &parts)?,
+        Ok(parts) => scenarios(&mut tally, &parts),
         Err(error) => tally.fail(format!("virtual machines: {error:#}")),
     }
     tally.took(MACHINES, start.elapsed());
@@ -130,97 +129,16 @@ fn unit(tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-/// Two machines at a time: each keeps one core busy.
-fn scenarios(tally: &mut Tally, parts: &Parts) -> Result<()> {
-    const AT_ONCE: usize = 2;
+fn scenarios(tally: &mut Tally, parts: &Parts) {
     let settings = Settings {
         timeout: SCENARIOS_LIMIT,
         ..Settings::default()
     };
     let command = ["lab", "scenarios"].map(str::to_owned);
-    let waiting = Mutex::new(parts.kernels.iter());
-    let results = Mutex::new(Vec::new());
-    let next = || lock(&waiting).next();
-    std::thread::scope(|scope| {
-        for _ in 0..AT_ONCE {
-            scope.spawn(|| {
-                while let Some(kernel) = next() {
-                    eprintln!("== scenarios on kernel {}", kernel.name);
-                    let stdout = Labelled::new(&kernel.name, io::stdout);
-                    let stderr = Labelled::new(&kernel.name, io::stderr);
-                    let status = parts.run(kernel, &settings, &command, || {
-                        (Box::new(stdout.clone()), Box::new(stderr.clone()))
-                    });
-                    lock(&results).push((&kernel.name, stdout.text(), status));
-                }
-            });
+    for run in pairs::run(parts, |_| settings.clone(), &command) {
+        match run.status {
+            Ok(status) => tally.scenarios(&run.kernel, &run.stdout, status),
+            Err(error) => tally.fail(format!("{}: {error:#}", run.kernel)),
         }
-    });
-    for (kernel, text, status) in lock(&results).drain(..) {
-        match status {
-            Ok(status) => tally.scenarios(kernel, &text, status),
-            Err(error) => tally.fail(format!("{kernel}: {error:#}")),
-        }
-    }
-    Ok(())
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Passes whole lines on, the name of the kernel before each, and keeps all bytes.
-#[derive(Debug)]
-struct Labelled<W> {
-    label: String,
-    to: fn() -> W,
-    kept: Arc<Mutex<Vec<u8>>>,
-    /// How many bytes of `kept` were passed on.
-    passed: Arc<Mutex<usize>>,
-}
-
-impl<W> Clone for Labelled<W> {
-    fn clone(&self) -> Self {
-        Self {
-            label: self.label.clone(),
-            to: self.to,
-            kept: Arc::clone(&self.kept),
-            passed: Arc::clone(&self.passed),
-        }
-    }
-}
-
-impl<W> Labelled<W> {
-    fn new(label: &str, to: fn() -> W) -> Self {
-        Self {
-            label: label.to_owned(),
-            to,
-            kept: Arc::default(),
-            passed: Arc::default(),
-        }
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&lock(&self.kept)).into_owned()
-    }
-}
-
-impl<W: Write> Write for Labelled<W> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut kept = lock(&self.kept);
-        let mut passed = lock(&self.passed);
-        kept.extend_from_slice(bytes);
-        while let Some(end) = kept[*passed..].iter().position(|&byte| byte == b'\n') {
-            let line = String::from_utf8_lossy(&kept[*passed..*passed + end]);
-            // The count matters more than the view: a closed stdout does not end the copy.
-            let _ = writeln!((self.to)(), "{}: {line}", self.label);
-            *passed += end + 1;
-        }
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        let _ = (self.to)().flush();
-        Ok(())
     }
 }

@@ -5,6 +5,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddrV4, TcpStream};
 use std::os::fd::AsRawFd;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -31,6 +32,9 @@ pub struct Args {
     /// How many bytes a second each connection reads; 0: never.
     #[arg(long, default_value_t = 0)]
     pub rate: u64,
+    /// Let the kernel take an announced window back (`net.ipv4.tcp_shrink_window`), where it can.
+    #[arg(long)]
+    pub take_window_back: bool,
 }
 
 /// One accepted connection.
@@ -44,6 +48,10 @@ struct Connection {
 /// Serves until stopped.
 pub fn run(args: &Args) -> Result<()> {
     sys::raise_open_files()?;
+    let switch = Path::new("/proc/sys/net/ipv4/tcp_shrink_window");
+    if args.take_window_back && switch.exists() {
+        std::fs::write(switch, "1").context("cannot set tcp_shrink_window")?;
+    }
     let listener = listen(args.listen)?;
     if let Some(size) = args.rcvbuf {
         sys::set_option(&listener, libc::SOL_SOCKET, libc::SO_RCVBUF, size)?;

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::{ALL, Outcome, Scenario};
 use crate::process::{Process, Start};
+use crate::tcpress::Settings;
 use crate::{cgroup, network, pod};
 
 /// Prints the names of all scenarios.
@@ -37,20 +38,41 @@ fn find(name: &str) -> Result<&'static Scenario> {
         .with_context(|| format!("there is no scenario {name}"))
 }
 
-/// Runs the named scenarios, or all; prints one line each; the exit status is 1 if one failed.
-pub fn run_all(names: &[String]) -> Result<ExitCode> {
-    refuse_on_a_real_node()?;
+/// How scenarios ended.
+#[derive(Clone, Debug, Default)]
+pub struct Results {
+    /// How many passed.
+    pub passed: u64,
+    /// Those that failed, and why.
+    pub failed: Vec<String>,
+    /// Those that could not be run, and why.
+    pub skipped: Vec<String>,
+}
+
+/// Runs the named scenarios, or all; the exit status is 1 if one failed.
+pub fn run_all(names: &[String], settings: &Settings) -> Result<ExitCode> {
     let chosen: Vec<&Scenario> = if names.is_empty() {
         ALL.iter().collect()
     } else {
         names.iter().map(|name| find(name)).collect::<Result<_>>()?
     };
-    let mut failed = false;
+    let results = run_each(&chosen, settings)?;
+    Ok(ExitCode::from(u8::from(!results.failed.is_empty())))
+}
+
+/// Runs scenarios; prints one line each.
+pub fn run_each(chosen: &[&Scenario], settings: &Settings) -> Result<Results> {
+    refuse_on_a_real_node()?;
+    let mut results = Results::default();
     for scenario in chosen {
         let start = Instant::now();
-        let line =
-            in_child(scenario).unwrap_or_else(|error| format!("FAIL {}: {error:#}", scenario.name));
-        failed |= line.starts_with("FAIL");
+        let line = in_child(scenario, settings)
+            .unwrap_or_else(|error| format!("FAIL {}: {error:#}", scenario.name));
+        match line.split_once(' ') {
+            Some(("PASS", _)) => results.passed += 1,
+            Some(("SKIP", what)) => results.skipped.push(what.to_owned()),
+            _ => results.failed.push(line.clone()),
+        }
         eprintln!(
             "lab: {} took {:.1} s",
             scenario.name,
@@ -62,17 +84,14 @@ pub fn run_all(names: &[String]) -> Result<ExitCode> {
         drop(out);
         sweep();
     }
-    Ok(if failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(results)
 }
 
 /// The line of one scenario, run in a child.
-fn in_child(scenario: &Scenario) -> Result<String> {
+fn in_child(scenario: &Scenario, settings: &Settings) -> Result<String> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["scenario", scenario.name]);
+    settings.hand(&mut command);
     let child = Process::start(scenario.name, &mut command, Start::default())?;
     let finished = child.finish(Duration::from_secs(scenario.limit))?;
     let name = scenario.name;

@@ -85,6 +85,10 @@ pub const TRACEPOINTS: &[&str] = &[
     "kfree_skb",
 ];
 
+/// Fields whose presence tells what the kernel can do: it skips a tracing program that is already running
+/// on the CPU, and it counts the kprobes that it skips.
+pub const FEATURES: [&str; 2] = ["bpf_prog.active", "bpf_link_info.perf_event.kprobe.missed"];
+
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
 const CAP_BPF: u32 = 39;
@@ -139,10 +143,8 @@ pub fn types(btf: &Btf) -> Types {
             .filter(|name| btf.tracepoint(name))
             .collect(),
         resolved: layout::resolve(btf),
-        skips_running_programs: btf.field("bpf_prog.active").is_some(),
-        counts_skipped_kprobes: btf
-            .field("bpf_link_info.perf_event.kprobe.missed")
-            .is_some(),
+        skips_running_programs: btf.field(FEATURES[0]).is_some(),
+        counts_skipped_kprobes: btf.field(FEATURES[1]).is_some(),
     }
 }
 

@@ -28,6 +28,9 @@ pub const REQUIRED: &[&str] = &[
     "skb_cb",
 ];
 
+/// A function of the kernel that is there where tracing programs may ask for the cookie of a socket.
+pub const COOKIE_HELPER: &str = "bpf_get_socket_ptr_cookie";
+
 /// Resolves every field of [`Layout`] in the running kernel's BTF.
 #[must_use]
 pub fn resolve(btf: &Btf) -> Resolved {
@@ -54,8 +57,7 @@ pub fn resolve(btf: &Btf) -> Resolved {
             None => absent.push(number.name),
         }
     }
-    layout.has_socket_cookie_helper =
-        u32::from(btf.function("bpf_get_socket_ptr_cookie").is_some());
+    layout.has_socket_cookie_helper = u32::from(btf.function(COOKIE_HELPER).is_some());
     Resolved { layout, absent }
 }
 

@@ -1,0 +1,146 @@
+//! The verb `vm-matrix`: every kernel measured, and the page that says what was seen.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use crate::{
+    kernels::SUPPORTED,
+    kernels_page, pairs, process,
+    qemu::Folder,
+    vm::{self, Parts, Settings},
+};
+
+/// What is kept of each kernel lies here, in a folder by its short name.
+pub(crate) const KEPT: &str = "tests/kernels";
+const PAGE: &str = "docs/kernels.md";
+/// Seconds for one kernel, two at a time on two busy cores.
+const LIMIT: u64 = 3000;
+/// Seconds for the great storm.
+const STORM_LIMIT: u64 = 5400;
+const STORM: &str = "TCPRESS_STORM=1000000 exec lab scenarios storm";
+
+/// One storm of 1,000,000 refusals.
+pub(crate) fn storm(list: &str) -> Result<i32> {
+    let settings = Settings {
+        timeout: STORM_LIMIT,
+        ..Settings::default()
+    };
+    vm::run(list, &settings, &["sh", "-c", STORM].map(str::to_owned))
+}
+
+/// Measures the kernels of the list and writes the page anew.
+pub(crate) fn run(list: &str) -> Result<i32> {
+    let parts = Parts::prepare(list, None)?;
+    let folder = Folder::new()?;
+    let share = |kernel: &str| folder.path(kernel);
+    for kernel in &parts.kernels {
+        fs::create_dir_all(share(&kernel.name)).context("cannot make a folder to share")?;
+    }
+    let settings = |kernel: &crate::kernels::Kernel| Settings {
+        timeout: LIMIT,
+        share: Some(share(&kernel.name)),
+        ..Settings::default()
+    };
+    let command = ["lab", "matrix", "--out", "/share/out"].map(str::to_owned);
+    let runs = pairs::run(&parts, settings, &command);
+
+    let kept = process::workspace()?.join(KEPT);
+    let mut wrong = Vec::new();
+    for run in runs {
+        let name = &run.kernel;
+        match run.status {
+            Ok(0) => {}
+            Ok(status) => wrong.push(format!("{name}: exit status {status}")),
+            Err(error) => wrong.push(format!("{name}: {error:#}")),
+        }
+        match keep(&share(name).join("out"), &kept.join(name)) {
+            Ok(seen) => wrong.extend(faults(name, &seen)),
+            Err(error) => wrong.push(format!("{name}: nothing was measured: {error:#}")),
+        }
+    }
+    if list == "all" {
+        let there = |name: &&str| parts.kernels.iter().any(|kernel| kernel.name == **name);
+        for name in SUPPORTED.iter().filter(|name| !there(name)) {
+            wrong.extend(no_longer_served(&kept.join(name)).err().map(|error| {
+                format!("{name}: no suite serves it, and it was never measured: {error:#}")
+            }));
+        }
+    }
+    let page = kernels_page::page(&all(&kept)?);
+    let path = process::workspace()?.join(PAGE);
+    fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    for fault in &wrong {
+        println!("FAIL {fault}");
+    }
+    println!(
+        "{} kernels measured, {} faults; see {PAGE}",
+        parts.kernels.len(),
+        wrong.len()
+    );
+    Ok(i32::from(!wrong.is_empty()))
+}
+
+/// Takes over what a machine wrote; returns what was seen.
+fn keep(from: &Path, to: &Path) -> Result<Value> {
+    let seen = read(&from.join("seen.json"))?;
+    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
+    for name in ["seen.json", "btf", "symbols"] {
+        fs::copy(from.join(name), to.join(name))
+            .with_context(|| format!("cannot copy {name} to {}", to.display()))?;
+    }
+    Ok(seen)
+}
+
+fn read(path: &Path) -> Result<Value> {
+    let text = fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+    serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))
+}
+
+/// The last measured row stays, marked.
+fn no_longer_served(kept: &Path) -> Result<()> {
+    let path = kept.join("seen.json");
+    let mut seen = read(&path)?;
+    seen["served"] = false.into();
+    let text = serde_json::to_string_pretty(&seen)? + "\n";
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// What makes a measurement bad: a counter that is marked exact and is off, or that nothing moved.
+fn faults(kernel: &str, seen: &Value) -> Vec<String> {
+    let mut faults = Vec::new();
+    for flavour in seen["flavours"].as_array().into_iter().flatten() {
+        for (counter, it) in flavour["counters"].as_object().into_iter().flatten() {
+            let what = format!("{kernel}: {counter} by {}", flavour["flavour"]);
+            if it["sight"] != "exact" {
+                continue;
+            }
+            if it["worst_residual"] != 0 {
+                faults.push(format!("{what}: residual {}", it["worst_residual"]));
+            }
+            if it["moved"] == 0 {
+                faults.push(format!("{what}: no recipe moved it"));
+            }
+        }
+    }
+    faults
+}
+
+/// Everything that was ever measured, by name of the kernel.
+fn all(kept: &Path) -> Result<Vec<(String, Value)>> {
+    let folders = fs::read_dir(kept).with_context(|| format!("cannot read {}", kept.display()))?;
+    let folders: Vec<PathBuf> = folders
+        .map(|entry| Ok(entry?.path()))
+        .collect::<Result<_>>()?;
+    let mut all = Vec::new();
+    for folder in folders.iter().filter(|it| it.join("seen.json").is_file()) {
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        all.push((name.into_owned(), read(&folder.join("seen.json"))?));
+    }
+    all.sort_by(|left, right| crate::debian::compare(&left.0, &right.0));
+    Ok(all)
+}

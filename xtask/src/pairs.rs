@@ -1,0 +1,118 @@
+//! A command on many kernels, two machines at a time: each keeps one core busy.
+
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use anyhow::Result;
+
+use crate::{
+    kernels::Kernel,
+    vm::{Parts, Settings},
+};
+
+const AT_ONCE: usize = 2;
+
+/// How a command ended on one kernel.
+#[derive(Debug)]
+pub(crate) struct Run {
+    /// Name of the kernel.
+    pub(crate) kernel: String,
+    /// What the command printed.
+    pub(crate) stdout: String,
+    /// Its exit status, 124 or 125, as [`Parts::run`] says.
+    pub(crate) status: Result<i32>,
+}
+
+/// Runs a command on every kernel of the parts, each line of output with the kernel's name before it.
+/// The results are in the order in which the machines ended.
+pub(crate) fn run(
+    parts: &Parts,
+    settings: impl Fn(&Kernel) -> Settings + Sync,
+    command: &[String],
+) -> Vec<Run> {
+    let waiting = Mutex::new(parts.kernels.iter());
+    let results = Mutex::new(Vec::new());
+    let next = || lock(&waiting).next();
+    std::thread::scope(|scope| {
+        for _ in 0..AT_ONCE {
+            scope.spawn(|| {
+                while let Some(kernel) = next() {
+                    eprintln!("== kernel {}", kernel.name);
+                    let stdout = Labelled::new(&kernel.name, io::stdout);
+                    let stderr = Labelled::new(&kernel.name, io::stderr);
+                    let status = parts.run(kernel, &settings(kernel), command, || {
+                        (Box::new(stdout.clone()), Box::new(stderr.clone()))
+                    });
+                    lock(&results).push(Run {
+                        kernel: kernel.name.clone(),
+                        stdout: stdout.text(),
+                        status,
+                    });
+                }
+            });
+        }
+    });
+    results.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Passes whole lines on, the name of the kernel before each, and keeps all bytes.
+#[derive(Debug)]
+struct Labelled<W> {
+    label: String,
+    to: fn() -> W,
+    kept: Arc<Mutex<Vec<u8>>>,
+    /// How many bytes of `kept` were passed on.
+    passed: Arc<Mutex<usize>>,
+}
+
+impl<W> Clone for Labelled<W> {
+    fn clone(&self) -> Self {
+        Self {
+            label: self.label.clone(),
+            to: self.to,
+            kept: Arc::clone(&self.kept),
+            passed: Arc::clone(&self.passed),
+        }
+    }
+}
+
+impl<W> Labelled<W> {
+    fn new(label: &str, to: fn() -> W) -> Self {
+        Self {
+            label: label.to_owned(),
+            to,
+            kept: Arc::default(),
+            passed: Arc::default(),
+        }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&lock(&self.kept)).into_owned()
+    }
+}
+
+impl<W: Write> Write for Labelled<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut kept = lock(&self.kept);
+        let mut passed = lock(&self.passed);
+        kept.extend_from_slice(bytes);
+        while let Some(end) = kept[*passed..].iter().position(|&byte| byte == b'\n') {
+            let line = String::from_utf8_lossy(&kept[*passed..*passed + end]);
+            // The count matters more than the view: a closed stdout does not end the copy.
+            let _ = writeln!((self.to)(), "{}: {line}", self.label);
+            *passed += end + 1;
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let _ = (self.to)().flush();
+        Ok(())
+    }
+}
