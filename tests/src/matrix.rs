@@ -123,13 +123,14 @@ fn types(out: &Path) -> Result<()> {
     let paths = paths.chain(facts::FEATURES.iter().copied());
     let tracepoints = facts::TRACEPOINTS.iter();
     let functions = facts::FUNCTIONS.iter().copied();
+    let numbers = Layout::NUMBERS.iter().map(|it| it.enumerator);
     let wanted = Wanted {
         structs: paths.filter_map(|path| path.split('.').next()).collect(),
         functions: functions.chain([layout::COOKIE_HELPER]).collect(),
         typedefs: tracepoints
             .map(|name| format!("btf_trace_{name}"))
             .collect(),
-        enumerators: Layout::NUMBERS.iter().map(|it| it.enumerator).collect(),
+        enumerators: numbers.chain([facts::MPTCP_REFUSES]).collect(),
     };
     let cut = btf::cut(&whole, &wanted)?;
     let told = |data: Vec<u8>| anyhow::Ok(facts::types(&Btf::parse(data)?));

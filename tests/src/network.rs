@@ -33,9 +33,10 @@ pub fn ip_in(netns: &File, arguments: &str) -> Result<String> {
     run(&mut command)
 }
 
-/// The bridge; it goes when this is dropped.
+/// The bridge; it goes when this is dropped. On a kernel without modules there is none, and each pod has its loopback device only.
 pub struct Network {
     next: AtomicU8,
+    connected: bool,
 }
 
 impl Network {
@@ -44,18 +45,32 @@ impl Network {
         ip("link set lo up")?;
         // A bridge that an earlier, killed run left behind would be in the way.
         let _ = ip(&format!("link del {BRIDGE}"));
-        ip(&format!("link add {BRIDGE} type bridge")).context("cannot make the bridge")?;
+        let made = ip(&format!("link add {BRIDGE} type bridge"));
         let network = Self {
             next: AtomicU8::new(2),
+            connected: made.is_ok(),
         };
+        if !network.connected {
+            return Ok(network);
+        }
         ip(&format!("addr add {NODE}/24 dev {BRIDGE}"))?;
         ip(&format!("link set {BRIDGE} up"))?;
         std::fs::write("/proc/sys/net/ipv4/ip_forward", "1").context("cannot forward packets")?;
         Ok(network)
     }
 
-    /// Connects the network namespace of process `pid` (`netns` is the same one) and gives its address and the node's end of the pair.
-    pub fn plug(&self, pid: u32, netns: &File) -> Result<(Ipv4Addr, String)> {
+    /// Why what happens between pods cannot be tried here; None where they are connected.
+    #[must_use]
+    pub fn lacking(&self) -> Option<String> {
+        (!self.connected).then(|| "this kernel has no bridge: its modules are not there".to_owned())
+    }
+
+    /// Connects the network namespace of process `pid` (`netns` is the same one) and gives its address and the node's end of the
+    /// pair; without a bridge, the address of its loopback device alone.
+    pub fn plug(&self, pid: u32, netns: &File) -> Result<(Ipv4Addr, Option<String>)> {
+        if !self.connected {
+            return Ok((Ipv4Addr::LOCALHOST, None));
+        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let address = Ipv4Addr::new(10, 88, 0, number);
         let port = format!("lab{pid}");
@@ -68,7 +83,7 @@ impl Network {
         // Segments of wire size, as from another host: one huge segment would find an empty queue and always be admitted.
         ip_in(netns, "link set eth0 up gso_max_segs 1")?;
         ip_in(netns, &format!("route add default via {NODE}"))?;
-        Ok((address, port))
+        Ok((address, Some(port)))
     }
 }
 

@@ -19,7 +19,7 @@ pub const LOGS: &str = "/var/log/pods";
 struct Wire {
     netns: Netns,
     address: Ipv4Addr,
-    port: String,
+    port: Option<String>,
 }
 
 /// A pod; everything of it is removed when it is dropped.
@@ -142,20 +142,25 @@ impl Pod {
         netns::start_recipe(&self.full_name(), arguments, scope, netns)
     }
 
-    /// Pulls the pod's cable at the node: nothing goes in or out any more, and no socket is told.
+    /// Pulls the pod's cable at the node, and takes its loopback device down: nothing goes in or out or around any more, and no
+    /// socket is told.
     pub fn cut(&self) -> Result<()> {
         let wire = self
             .wire
             .as_ref()
             .context("a pod on the host network has no cable")?;
-        network::ip(&format!("link set {} down", wire.port)).map(drop)
+        network::ip_in(wire.netns.file(), "link set lo down")?;
+        match &wire.port {
+            Some(port) => network::ip(&format!("link set {port} down")).map(drop),
+            None => Ok(()),
+        }
     }
 }
 
 impl Drop for Pod {
     fn drop(&mut self) {
         // Removing is done as far as it goes: the sweep after each scenario sees to the rest.
-        let port = self.wire.take().map(|wire| wire.port);
+        let port = self.wire.take().and_then(|wire| wire.port);
         let _ = cgroup::remove(&cgroup::pod_path(&self.uid));
         let _ = fs::remove_dir_all(&self.logs);
         if let Some(port) = port {

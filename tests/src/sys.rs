@@ -2,6 +2,7 @@
 //! socket options. Each wrapper checks its return value and gives an `io::Error`.
 
 use std::io;
+use std::net::SocketAddrV4;
 use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -72,6 +73,21 @@ pub fn readable(fds: &[RawFd], wait: Duration) -> io::Result<bool> {
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
         Err(error) => Err(error),
     }
+}
+
+/// Gives a socket its local address.
+pub fn bind(socket: &impl AsRawFd, at: SocketAddrV4) -> io::Result<()> {
+    let address = libc::sockaddr_in {
+        sin_family: libc::AF_INET as libc::sa_family_t,
+        sin_port: at.port().to_be(),
+        sin_addr: libc::in_addr {
+            s_addr: at.ip().to_bits().to_be(),
+        },
+        sin_zero: [0; 8],
+    };
+    let size = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the pointer and the size describe `address`, which outlives the call.
+    cvt(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size) }).map(drop)
 }
 
 /// Sets a socket option whose value is an int.

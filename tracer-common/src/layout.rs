@@ -199,6 +199,8 @@ layout! {
         reason_backlog = "SKB_DROP_REASON_SOCKET_BACKLOG";
         /// Cell of `ListenDrops` in `linux_mib`.
         mib_listen_drops = "LINUX_MIB_LISTENDROPS";
+        /// Cell of `TCPRcvQDrop`.
+        mib_rcvq_drop = "LINUX_MIB_TCPRCVQDROP";
         /// Cell of `TCPMemoryPressures`.
         mib_pressures = "LINUX_MIB_TCPMEMORYPRESSURES";
         /// Cell of `TCPMemoryPressuresChrono`.

@@ -18,7 +18,7 @@ use crate::{
     kernel::Slots,
     listen,
     maps::{CALLS, lose},
-    oom, pressure, prune, rmem, schedule, send_rcvq,
+    mptcp, oom, pressure, prune, rmem, schedule, send_rcvq,
 };
 
 /// `pt_regs.sp` in words (`arch/x86/include/asm/ptrace.h`).
@@ -148,6 +148,7 @@ entry!(k_subflow_v6_request_enter, listen::of_listener);
 entry!(k_check_req_enter, listen::of_listener);
 entry!(k_cookie_sock_enter, listen::of_listener);
 entry!(k_req_err_enter, listen::of_request);
+entry!(k_mptcp_options_enter, mptcp::enters);
 
 exit!(1, 3, k_rmem_call, k_rmem_exit, rmem::exit, A);
 exit!(
@@ -251,3 +252,10 @@ exit!(
     listen::of_listener
 );
 exit!(21, 1, k_req_err_call, k_req_err_exit, listen::of_request);
+exit!(
+    22,
+    2,
+    k_mptcp_options_call,
+    k_mptcp_options_exit,
+    mptcp::left
+);

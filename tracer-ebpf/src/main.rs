@@ -25,6 +25,7 @@ mod kprobe;
 mod listen;
 mod maps;
 mod mib;
+mod mptcp;
 mod oom;
 mod owner;
 mod pressure;

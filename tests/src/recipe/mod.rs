@@ -15,6 +15,7 @@ pub mod tun;
 
 use std::io::Write;
 use std::net::{SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -81,7 +82,26 @@ pub(crate) fn say(value: &Value) -> Result<()> {
 pub(crate) fn listen(at: SocketAddrV4) -> Result<TcpListener> {
     let listener = TcpListener::bind(at).with_context(|| format!("cannot listen on {at}"))?;
     // A second listen only changes the backlog, which the standard library sets to 128.
-    use std::os::fd::AsRawFd;
+    // SAFETY: listen touches no memory of this process.
+    sys::cvt(unsafe { libc::listen(listener.as_raw_fd(), 4096) })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// The same for connections of Multipath TCP, which TCP may use too.
+pub(crate) fn listen_mptcp(at: SocketAddrV4) -> Result<TcpListener> {
+    // SAFETY: the call takes numbers only.
+    let socket = sys::cvt(unsafe {
+        libc::socket(
+            libc::AF_INET,
+            libc::SOCK_STREAM | libc::SOCK_CLOEXEC,
+            libc::IPPROTO_MPTCP,
+        )
+    })
+    .context("this kernel has no Multipath TCP")?;
+    // SAFETY: the descriptor is new and ours.
+    let listener = unsafe { TcpListener::from_raw_fd(socket) };
+    sys::bind(&listener, at).with_context(|| format!("cannot listen on {at}"))?;
     // SAFETY: listen touches no memory of this process.
     sys::cvt(unsafe { libc::listen(listener.as_raw_fd(), 4096) })?;
     listener.set_nonblocking(true)?;

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::json;
 
-use super::{accept, listen, say};
+use super::{accept, listen, listen_mptcp, say};
 use crate::sys;
 
 /// Settings of the slow reader.
@@ -35,6 +35,9 @@ pub struct Args {
     /// Let the kernel take an announced window back (`net.ipv4.tcp_shrink_window`), where it can.
     #[arg(long)]
     pub take_window_back: bool,
+    /// Take connections of Multipath TCP too.
+    #[arg(long)]
+    pub mptcp: bool,
 }
 
 /// One accepted connection.
@@ -52,7 +55,11 @@ pub fn run(args: &Args) -> Result<()> {
     if args.take_window_back && switch.exists() {
         std::fs::write(switch, "1").context("cannot set tcp_shrink_window")?;
     }
-    let listener = listen(args.listen)?;
+    let listener = if args.mptcp {
+        listen_mptcp(args.listen)?
+    } else {
+        listen(args.listen)?
+    };
     if let Some(size) = args.rcvbuf {
         sys::set_option(&listener, libc::SOL_SOCKET, libc::SO_RCVBUF, size)?;
     }

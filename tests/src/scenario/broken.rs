@@ -203,12 +203,11 @@ pub(super) fn broken_probes() -> Result<Outcome> {
     )?;
     seen.exposed(&mut checks, &["TCPBacklogDrop", "TCPRcvQDrop"]);
 
-    let sink = Pod::new(&network, "shop", "sink")?;
     let hooks = ["tcp_check_oom", "tcp_enter_memory_pressure"];
     let seen = right.with(
         &network,
         "without memory",
-        |pod| abandoned(pod, &sink, 5),
+        |pod| abandoned(pod, 5),
         |plan, _| detach(plan, &hooks),
     )?;
     seen.exposed(&mut checks, &["TCPAbortOnMemory"]);

@@ -61,6 +61,9 @@ pub(super) fn rcvbuf() -> Result<Outcome> {
 
 /// The incident of the demo.
 pub(super) fn tcp_mem() -> Result<Outcome> {
+    if let Some(why) = Network::new()?.lacking() {
+        return Ok(Outcome::Skip(why));
+    }
     demo::play(Duration::from_secs(15), false)?;
     Ok(Outcome::Pass)
 }

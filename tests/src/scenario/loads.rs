@@ -46,23 +46,22 @@ pub(super) fn full_backlog(busy: &Pod) -> Result<Value> {
     Ok(read)
 }
 
-/// Senders that close with unsent data while TCP memory is over its limit: `TCPAbortOnMemory` of `sender`, as many as there are
-/// connections. The node comes under pressure and leaves it again: `TCPMemoryPressures` and its `Chrono`.
-pub(super) fn abandoned(sender: &Pod, sink: &Pod, connections: u64) -> Result<()> {
+/// Senders that close with unsent data while TCP memory is over its limit: `TCPAbortOnMemory`, as many as there are connections. The node comes under pressure and leaves it again: `TCPMemoryPressures` and its `Chrono`.
+pub(super) fn abandoned(pod: &Pod, connections: u64) -> Result<()> {
     let go = Path::new("/tmp/tcpress-lab-abandon");
     let _ = std::fs::remove_file(go);
     let sizes = "--request 20000 --response 20000";
     let _traffic = [
-        sink.recipe("leak-server --listen 0.0.0.0:8080")?,
-        sink.recipe(&format!("echo-server --listen 0.0.0.0:6379 {sizes}"))?,
-        sender.recipe(&format!(
+        pod.recipe("leak-server --listen 0.0.0.0:8080")?,
+        pod.recipe(&format!("echo-server --listen 0.0.0.0:6379 {sizes}"))?,
+        pod.recipe(&format!(
             "echo-client --to {} --connections 2 --pause 20 {sizes}",
-            sink.endpoint(6379)
+            pod.endpoint(6379)
         ))?,
     ];
-    let abandon = sender.recipe(&format!(
+    let abandon = pod.recipe(&format!(
         "abandon --to {} --connections {connections} --until {}",
-        sink.endpoint(8080),
+        pod.endpoint(8080),
         go.display()
     ))?;
     abandon.step("full", PATIENCE)?;
@@ -74,9 +73,7 @@ pub(super) fn abandoned(sender: &Pod, sink: &Pod, connections: u64) -> Result<()
     drop(limits);
     // Traffic goes on, so that somebody notices that the pressure is over.
     std::thread::sleep(Duration::from_secs(2));
-    for pod in [sender, sink] {
-        pod.cut()?;
-    }
+    pod.cut()?;
     std::thread::sleep(SETTLE);
     let _ = std::fs::remove_file(go);
     Ok(())

@@ -63,6 +63,7 @@ pub const ALL: &[Scenario] = &[
     scenario("repair", 90, limits::repair).counting(),
     scenario("wrap", 90, limits::wrap).counting(),
     scenario("zero_window", 120, counters::zero_window).counting(),
+    scenario("mptcp_fallback", 90, counters::mptcp_fallback).counting(),
     scenario("syn_flood", 90, counters::syn_flood).counting(),
     scenario("oom_abort", 120, counters::oom_abort).counting(),
     scenario("backlog", 120, counters::backlog).counting(),

@@ -47,6 +47,9 @@ pub struct Types {
     pub resolved: Resolved,
     /// Whether the kernel skips a tracing program that is already running on the CPU (5.12 and later).
     pub skips_running_programs: bool,
+    /// Whether Multipath TCP refuses segments of connections that fell back, and counts them as those of TCP
+    /// (7.3 and later).
+    pub mptcp_refuses: bool,
     /// Whether the kernel counts the kprobes that it skips (6.7 and later; it then tells of those of a
     /// link too).
     pub counts_skipped_kprobes: bool,
@@ -75,6 +78,7 @@ pub const FUNCTIONS: &[&str] = &[
     "tcp_check_req",
     "tcp_get_cookie_sock",
     "tcp_req_err",
+    "mptcp_incoming_options",
 ];
 
 /// Tracepoints that some plan may probe.
@@ -88,6 +92,9 @@ pub const TRACEPOINTS: &[&str] = &[
 /// Fields whose presence tells what the kernel can do: it skips a tracing program that is already running
 /// on the CPU, and it counts the kprobes that it skips.
 pub const FEATURES: [&str; 2] = ["bpf_prog.active", "bpf_link_info.perf_event.kprobe.missed"];
+
+/// A counter of Multipath TCP that came together with its limit on connections that fell back.
+pub const MPTCP_REFUSES: &str = "MPTCP_MIB_BACKLOGDROP";
 
 const CAP_SYS_ADMIN: u32 = 21;
 const CAP_PERFMON: u32 = 38;
@@ -144,6 +151,7 @@ pub fn types(btf: &Btf) -> Types {
             .collect(),
         resolved: layout::resolve(btf),
         skips_running_programs: btf.field(FEATURES[0]).is_some(),
+        mptcp_refuses: btf.enumerators(&[MPTCP_REFUSES])[0].is_some(),
         counts_skipped_kprobes: btf.field(FEATURES[1]).is_some(),
     }
 }

@@ -3,18 +3,17 @@
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::connection::{BURST, Connection};
 use super::device::Device;
+use super::mptcp;
 use super::segment::{SYN_OPTIONS, Segment, flag};
 use super::step::Step;
 use crate::sys;
 
 /// First local port.
 const FIRST_PORT: u16 = 10_000;
-/// First port of the requests of `syn`.
-const FIRST_SYN_PORT: u16 = 30_000;
 /// Bytes left out before the segments of `ascending`, `descending` and `repeat`.
 const HOLE: u32 = 1;
 /// A SYN without an answer is sent again after this time.
@@ -24,20 +23,22 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// All connections of one device.
 pub struct Client {
-    device: Device,
-    address: Ipv4Addr,
-    server: SocketAddrV4,
+    pub(super) device: Device,
+    pub(super) address: Ipv4Addr,
+    pub(super) server: SocketAddrV4,
+    mptcp: bool,
     pub(super) connections: Vec<Connection>,
 }
 
 impl Client {
-    /// A client without connections.
+    /// A client without connections; `mptcp` is for those that it will open.
     #[must_use]
-    pub fn new(device: Device, address: Ipv4Addr, server: SocketAddrV4) -> Self {
+    pub fn new(device: Device, address: Ipv4Addr, server: SocketAddrV4, mptcp: bool) -> Self {
         Self {
             device,
             address,
             server,
+            mptcp,
             connections: Vec::new(),
         }
     }
@@ -96,38 +97,10 @@ impl Client {
             Step::Await => self.wait_for_data()?,
             Step::Corrupt { count, size } => {
                 for index in all {
-                    for _ in 0..count {
-                        let mut packet = self
-                            .data(index, self.connections[index].next, size)?
-                            .packet();
-                        // The sum was over this byte too.
-                        if let Some(last) = packet.last_mut() {
-                            *last ^= 0xff;
-                        }
-                        self.device.send(&packet)?;
-                        sent += 1;
-                    }
+                    sent += self.corrupt(index, count, size)?;
                 }
             }
-            Step::Syn { count } => {
-                for number in 0..count {
-                    let from = FIRST_SYN_PORT
-                        .checked_add(number)
-                        .context("too many requests")?;
-                    let segment = Segment {
-                        from: SocketAddrV4::new(self.address, from),
-                        to: self.server,
-                        sequence: 1,
-                        acknowledge: 0,
-                        flags: flag::SYN,
-                        window: 65_535,
-                        options: SYN_OPTIONS.to_vec(),
-                        payload: Vec::new(),
-                    };
-                    self.device.send(&segment.packet())?;
-                    sent += 1;
-                }
-            }
+            Step::Syn { count } => sent = self.requests(count)?,
             Step::Feed { bytes } => sent = self.feed(bytes)?,
             Step::InOrder { count, size } => {
                 for index in all {
@@ -224,7 +197,16 @@ impl Client {
             connection.window = u32::from(segment.window);
             connection.expected = segment.sequence.wrapping_add(1);
             connection.established = true;
-            return self.send_flags(index, flag::ACK);
+            let keys = mptcp::confirm(&segment).filter(|_| self.mptcp);
+            ensure!(
+                keys.is_some() || !self.mptcp,
+                "{} does not speak Multipath TCP",
+                self.server
+            );
+            let sequence = self.connections[index].sequence(0);
+            let options = keys.unwrap_or_default();
+            let confirm = self.segment(index, sequence, flag::ACK, options, Vec::new());
+            return self.device.send(&confirm.packet());
         }
         if segment.flags & flag::ACK != 0 {
             let at = segment.acknowledge.wrapping_sub(connection.sequence(0));
@@ -257,10 +239,10 @@ impl Client {
         } else {
             connection.sequence(connection.acknowledged)
         };
-        let options = if syn {
-            SYN_OPTIONS.to_vec()
-        } else {
-            Vec::new()
+        let options = match (syn, self.mptcp) {
+            (true, true) => mptcp::syn(),
+            (true, false) => SYN_OPTIONS.to_vec(),
+            (false, _) => Vec::new(),
         };
         let segment = self.segment(index, sequence, flags, options, Vec::new());
         self.device.send(&segment.packet())
@@ -271,7 +253,7 @@ impl Client {
         self.device.send(&segment.packet())
     }
 
-    fn data(&self, index: usize, offset: u32, size: u32) -> Result<Segment> {
+    pub(super) fn data(&self, index: usize, offset: u32, size: u32) -> Result<Segment> {
         let sequence = self.connections[index].sequence(offset);
         let payload = vec![b't'; usize::try_from(size)?];
         Ok(self.segment(index, sequence, flag::ACK, Vec::new(), payload))

@@ -1,10 +1,13 @@
-//! A TCP client of our own on a TUN device. The kernel has no socket at its end: it never resets, uses no TCP memory, and the
+//! A TCP client of our own on a TUN device (or the loopback device, where there is none). The kernel has no socket at its end: it never resets, uses no TCP memory, and the
 //! client chooses every sequence number. The kernel's answers are read and acknowledged as far as the steps need it.
 
 pub mod client;
 mod connection;
 pub mod device;
 mod feed;
+mod looped;
+mod mptcp;
+mod odd;
 pub mod segment;
 pub mod step;
 
@@ -41,6 +44,9 @@ pub struct Args {
     /// Initial sequence number: 4294967000 makes the stream wrap after 295 bytes.
     #[arg(long, default_value_t = 1_000_000)]
     pub isn: u32,
+    /// Open connections of Multipath TCP, and let them fall back to TCP.
+    #[arg(long)]
+    pub mptcp: bool,
     /// What to do on every connection, in order; see the module `step` for the language.
     #[arg(long = "do", value_name = "STEP")]
     pub steps: Vec<Step>,
@@ -48,8 +54,8 @@ pub struct Args {
 
 /// Connects, does the steps, and stays silent until stopped.
 pub fn run(args: &Args) -> Result<()> {
-    let device = Device::open(&args.device, args.kernel)?;
-    let mut client = Client::new(device, args.client, args.to);
+    let device = Device::open(&args.device, args.kernel, args.client)?;
+    let mut client = Client::new(device, args.client, args.to, args.mptcp);
     // Ready before connecting: the server must not wait for us, nor the caller for a server that does not answer.
     say(&json!({"ready": true}))?;
     client.connect(args.connections, args.isn)?;

@@ -97,15 +97,27 @@ impl Segment {
     /// The window scale among the options, 0 where there is none.
     #[must_use]
     pub fn window_scale(&self) -> u8 {
+        match self.option(3) {
+            Some(&[scale]) => scale.min(14),
+            _ => 0,
+        }
+    }
+
+    /// The content of the first option of a kind, behind its kind and length.
+    #[must_use]
+    pub fn option(&self, wanted: u8) -> Option<&[u8]> {
         let mut rest = &self.options[..];
         loop {
             match rest {
                 [1, tail @ ..] => rest = tail,
-                [3, 3, scale, ..] => return (*scale).min(14),
                 [kind, len, ..] if *kind > 1 && *len >= 2 && usize::from(*len) <= rest.len() => {
-                    rest = &rest[usize::from(*len)..];
+                    let (option, tail) = rest.split_at(usize::from(*len));
+                    if *kind == wanted {
+                        return Some(&option[2..]);
+                    }
+                    rest = tail;
                 }
-                _ => return 0,
+                _ => return None,
             }
         }
     }

@@ -87,11 +87,12 @@ pub(super) enum On {
     WithReasons,
     /// Those that do not.
     WithoutReasons,
-    /// Those with Multipath TCP.
     /// All, but it reads the kernel's own counters in place.
     ReadingCounters,
     /// Those with Multipath TCP, as above.
     WithMptcpReadingCounters,
+    /// Those where Multipath TCP refuses segments itself, as above.
+    MptcpRefusesReadingCounters,
 }
 
 impl On {
@@ -104,14 +105,15 @@ impl On {
             Self::WithReasons => reasons && types.tracepoints.contains(&"kfree_skb"),
             Self::WithoutReasons => !Self::WithReasons.includes(types),
             Self::WithMptcpReadingCounters => has("tcp_is_mptcp"),
+            Self::MptcpRefusesReadingCounters => types.mptcp_refuses,
         }
     }
 
     /// Why it cannot work here although the function is there.
     pub(super) fn hindered(self, facts: &Facts, types: &Types) -> Option<String> {
-        let reads = matches!(self, Self::ReadingCounters | Self::WithMptcpReadingCounters);
+        let reads_none = matches!(self, Self::Every | Self::WithReasons | Self::WithoutReasons);
         let addresses = facts.addresses;
-        if !reads {
+        if reads_none {
             None
         } else if addresses.per_cpu_offset == 0 || addresses.tcp_memory_pressure == 0 {
             let unknown = "/proc/kallsyms does not tell where the kernel's counters are; \
@@ -121,6 +123,7 @@ impl On {
             let needed = [
                 "net_mib",
                 "mib_listen_drops",
+                "mib_rcvq_drop",
                 "mib_pressures",
                 "mib_pressures_ms",
             ];

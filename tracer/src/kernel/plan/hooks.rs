@@ -136,6 +136,14 @@ pub(super) const HOOKS: &[Hook] = &[
     )
     .needed_by(&[(TCPBacklogDrop, Blind)])
     .counting(),
+    // match-proto:v7.3:net/mptcp/options.c:bool mptcp_incoming_options(struct sock *sk, struct sk_buff *skb)
+    fexit("mptcp_incoming_options", &[(2, "mptcp_options_exit")])
+        .needed_by(&[(TCPRcvQDrop, Derived)])
+        .counting()
+        .on(On::MptcpRefusesReadingCounters),
+    fentry("mptcp_incoming_options", &[(2, "mptcp_options_enter")])
+        .needed_by(&[(TCPRcvQDrop, Derived)])
+        .on(On::MptcpRefusesReadingCounters),
     // match-proto:v5.10:net/ipv4/tcp_input.c:static void tcp_data_queue(struct sock *sk, struct sk_buff *skb)
     fexit("tcp_data_queue", &[(2, "data_queue_exit")])
         .needed_by(&[(TCPRcvQDrop, Blind), (TCPZeroWindowDrop, Blind)])

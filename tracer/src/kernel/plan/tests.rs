@@ -47,6 +47,7 @@ fn facts() -> Facts {
             },
             skips_running_programs: true,
             counts_skipped_kprobes: true,
+            mptcp_refuses: false,
         }),
         symbols: Some(symbols),
         addresses: Addresses {
@@ -136,6 +137,46 @@ fn a_kernel_that_skips_no_program_needs_no_second_copy() {
     assert_eq!(
         programs(&plan(&facts, ProbeFlavour::Fentry), "tcp_data_queue"),
         ["data_queue_exit_a"]
+    );
+}
+
+#[test]
+fn no_function_is_missing_unsaid() {
+    let whole = plan(&facts(), ProbeFlavour::Fentry);
+    for (name, _) in FUNCTIONS_6_12 {
+        let mut facts = facts();
+        types(&mut facts).functions.remove(name);
+        facts.symbols.as_mut().unwrap().remove(name);
+        let plan = plan(&facts, ProbeFlavour::Fentry);
+        let weaker = |(was, is): (&CounterSight, &CounterSight)| {
+            was.sight != is.sight && is.why.as_deref().is_some_and(|why| why.contains(name))
+        };
+        let counters = whole.counters.iter().zip(&plan.counters);
+        let said = plan.notes.iter().any(|note| note.starts_with(name));
+        assert!(
+            plan.impossible.is_some() || said || counters.into_iter().any(weaker),
+            "without {name} the plan says nothing: {:?}",
+            plan.notes
+        );
+    }
+}
+
+#[test]
+fn refusals_by_multipath_tcp_are_looked_for_where_there_are_any() {
+    let mut facts = facts();
+    let without = plan(&facts, ProbeFlavour::Fentry);
+    assert!(programs(&without, "mptcp_incoming_options").is_empty());
+    types(&mut facts).mptcp_refuses = true;
+    let missing = plan(&facts, ProbeFlavour::Fentry);
+    assert_eq!(sight(&missing, Counter::TCPRcvQDrop), Sight::Derived);
+    types(&mut facts)
+        .functions
+        .insert("mptcp_incoming_options", 2);
+    let whole = plan(&facts, ProbeFlavour::Fentry);
+    assert_eq!(sight(&whole, Counter::TCPRcvQDrop), Sight::Exact);
+    assert_eq!(
+        programs(&whole, "mptcp_incoming_options"),
+        ["mptcp_options_exit", "mptcp_options_enter"]
     );
 }
 
