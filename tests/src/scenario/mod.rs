@@ -81,6 +81,7 @@ pub const ALL: &[Scenario] = &[
     scenario("netns_born", 120, life::netns_born).counting(),
     scenario("netns_gone", 120, life::netns_gone),
     scenario("no_btf", 60, bad_input::no_btf),
+    scenario("loaded", 180, storm::loaded).counting(),
     scenario("tcp_mem_storm", 180, storm::tcp_mem_storm).counting(),
     scenario("storm", 5400, storm::storm).counting(),
 ];

@@ -3,6 +3,7 @@
 pub mod group;
 pub mod harm;
 pub mod holding;
+pub mod sockets;
 pub mod stall;
 
 use std::collections::BTreeMap;

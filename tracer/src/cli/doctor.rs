@@ -69,7 +69,7 @@ fn try_plan(paths: &Paths, args: &Args, facts: &Facts) -> (Plan, Option<Price>) 
     ) {
         Ok(tracer) => {
             let price = tracer.price();
-            (tracer.plan, Some(price))
+            (tracer.plan.clone(), Some(price))
         }
         Err(error) => (
             Plan::impossible(format!("{:#}", anyhow::Error::from(error))),

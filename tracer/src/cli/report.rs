@@ -9,6 +9,7 @@ use std::{
 };
 
 use anyhow::Context as _;
+use tokio::time::MissedTickBehavior;
 
 use super::{Bounds, Format, Paths, stop};
 use crate::{
@@ -18,6 +19,9 @@ use crate::{
     report::{Node, Report},
     session::{Observation, Survey, Watch, node, settings, survey},
 };
+
+/// Between two readings of the kernel's counters within the window, for namespaces that die in it.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// Watches for a while and prints one report: which limit refused, who suffers, who holds the memory,
 /// and whether the counts equal the kernel's.
@@ -160,10 +164,15 @@ async fn collect(watch: &mut Watch, duration: Duration) -> anyhow::Result<()> {
     tokio::pin!(end);
     let stopped = stop();
     tokio::pin!(stopped);
+    let mut looks = tokio::time::interval(BETWEEN_LOOKS);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first is due at once, and the baseline has just been taken.
+    looks.tick().await;
     loop {
         tokio::select! {
             () = &mut end => return Ok(()),
             () = &mut stopped => return Ok(()),
+            _ = looks.tick() => watch.look(),
             events = watch.next() => {
                 let events = events.context("cannot read evidence")?;
                 watch.keep(events);

@@ -65,7 +65,7 @@ pub enum RowState {
     Present,
     /// It was born within the window: its counters started at 0.
     Born,
-    /// It died within the window: what the kernel counted last is not known.
+    /// It died within the window: what the kernel counted after the last reading is not known.
     Gone,
 }
 
@@ -76,7 +76,8 @@ pub struct Row {
     pub netns_inum: u32,
     /// Which counter.
     pub counter: Counter,
-    /// How much the kernel's own counter rose; `None` when it could not be read at both ends.
+    /// How much the kernel's own counter rose; `None` when it could not be read at both ends. Of a namespace
+    /// that died: until it was last read within the window; `None` when it was not.
     pub kernel: Option<u64>,
     /// How much we attributed; `None` when nothing was traced.
     pub attributed: Option<u64>,
@@ -87,9 +88,12 @@ pub struct Row {
 }
 
 impl Row {
-    /// The kernel's count minus ours; `None` when either is not known.
+    /// The kernel's count minus ours; `None` when either is not known, or the kernel's is not the last.
     #[must_use]
     pub fn residual(&self) -> Option<i64> {
+        if self.state == RowState::Gone {
+            return None;
+        }
         let kernel = i64::try_from(self.kernel?).ok()?;
         let attributed = i64::try_from(self.attributed?).ok()?;
         Some(kernel - attributed)

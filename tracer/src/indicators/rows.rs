@@ -20,41 +20,56 @@ pub struct KernelCounts {
 /// The kernel's counters at one end of the window, by inode number of the namespace.
 pub type Snapshot = BTreeMap<u32, KernelCounts>;
 
+/// Three readings of the kernel's counters.
+#[derive(Clone, Copy, Debug)]
+pub struct Readings<'a> {
+    /// At the start of the window.
+    pub start: &'a Snapshot,
+    /// Of each namespace, the last one within the window, for those that die in it.
+    pub within: &'a Snapshot,
+    /// At the end.
+    pub end: &'a Snapshot,
+}
+
 /// One row per namespace and counter. `deltas` is `None` when nothing was traced; then the kernel's own
 /// rise stands alone.
 #[must_use]
-pub fn rows(start: &Snapshot, end: &Snapshot, deltas: Option<&[Delta]>) -> Vec<Row> {
+pub fn rows(readings: Readings<'_>, deltas: Option<&[Delta]>) -> Vec<Row> {
     let traced = deltas
         .unwrap_or_default()
         .iter()
         .map(|delta| delta.key.netns_inum);
-    let inums: BTreeSet<u32> = start
-        .keys()
-        .chain(end.keys())
+    let Readings { start, within, end } = readings;
+    let inums: BTreeSet<u32> = [start, within, end]
+        .into_iter()
+        .flat_map(Snapshot::keys)
         .copied()
         .chain(traced)
         .filter(|&inum| inum != 0)
         .collect();
     inums
         .into_iter()
-        .flat_map(|inum| rows_of(inum, start, end, deltas))
+        .flat_map(|inum| rows_of(inum, readings, deltas))
         .collect()
 }
 
-fn rows_of(inum: u32, start: &Snapshot, end: &Snapshot, deltas: Option<&[Delta]>) -> Vec<Row> {
-    let (first, last) = (start.get(&inum), end.get(&inum));
-    // Inode numbers are used again; a cookie is not.
-    let another = matches!(
-        (first.and_then(|counts| counts.cookie), last.and_then(|counts| counts.cookie)),
-        (Some(first), Some(last)) if first != last
-    );
+/// Whether two readings are of two namespaces. Inode numbers are used again; a cookie is not.
+fn differ(one: Option<&KernelCounts>, other: Option<&KernelCounts>) -> bool {
+    let cookie = |counts: Option<&KernelCounts>| counts.and_then(|counts| counts.cookie);
+    matches!((cookie(one), cookie(other)), (Some(one), Some(other)) if one != other)
+}
+
+fn rows_of(inum: u32, readings: Readings<'_>, deltas: Option<&[Delta]>) -> Vec<Row> {
+    let (first, last) = (readings.start.get(&inum), readings.end.get(&inum));
+    let within = readings.within.get(&inum);
     match (first, last) {
-        (Some(first), Some(last)) if another => {
-            let mut rows = one(inum, Some(first), None, deltas);
-            rows.extend(one(inum, None, Some(last), deltas));
+        (Some(_), Some(_)) if differ(first, last) => {
+            let within = within.filter(|_| differ(within, last));
+            let mut rows = one(inum, first, within, None, deltas);
+            rows.extend(one(inum, None, None, last, deltas));
             rows
         }
-        (first, last) => one(inum, first, last, deltas),
+        (first, last) => one(inum, first, within, last, deltas),
     }
 }
 
@@ -62,6 +77,7 @@ fn rows_of(inum: u32, start: &Snapshot, end: &Snapshot, deltas: Option<&[Delta]>
 fn one(
     inum: u32,
     first: Option<&KernelCounts>,
+    within: Option<&KernelCounts>,
     last: Option<&KernelCounts>,
     deltas: Option<&[Delta]>,
 ) -> Vec<Row> {
@@ -70,7 +86,9 @@ fn one(
         (None, Some(_)) => RowState::Born,
         (_, None) => RowState::Gone,
     };
-    let cookie = last.or(first).and_then(|counts| counts.cookie);
+    let within = within.filter(|_| !differ(within, first));
+    let latest = last.or(within);
+    let cookie = latest.or(first).and_then(|counts| counts.cookie);
     Counter::ALL
         .into_iter()
         .enumerate()
@@ -80,7 +98,7 @@ fn one(
                 // Counters of a namespace that was born within the window started at 0.
                 None => Some(0),
             };
-            let after = last.and_then(|last| last.netstat.counter(counter));
+            let after = latest.and_then(|latest| latest.netstat.counter(counter));
             let bound = |counts: Option<&KernelCounts>| counts.map_or(0, |c| c.bounds[index]);
             Row {
                 netns_inum: inum,
@@ -137,6 +155,11 @@ mod tests {
         }
     }
 
+    fn compare(start: &Snapshot, end: &Snapshot, deltas: Option<&[Delta]>) -> Vec<Row> {
+        let within = &Snapshot::new();
+        rows(Readings { start, within, end }, deltas)
+    }
+
     fn row(rows: &[Row], inum: u32, state: RowState) -> &Row {
         rows.iter()
             .find(|row| {
@@ -149,7 +172,7 @@ mod tests {
     fn a_namespace_that_stayed_is_compared_by_difference() {
         let start = Snapshot::from([(7, counts(Some(1), 100))]);
         let end = Snapshot::from([(7, counts(Some(1), 140))]);
-        let rows = rows(
+        let rows = compare(
             &start,
             &end,
             Some(&[delta(7, 1, 30), delta(7, 1, 8), delta(9, 2, 5)]),
@@ -165,7 +188,7 @@ mod tests {
     fn one_born_starts_at_zero_and_one_gone_is_not_known() {
         let start = Snapshot::from([(5, counts(Some(1), 100))]);
         let end = Snapshot::from([(6, counts(Some(2), 4))]);
-        let rows = rows(
+        let rows = compare(
             &start,
             &end,
             Some(&[delta(5, 1, 3), delta(6, 2, 4), delta(8, 3, 1)]),
@@ -180,10 +203,29 @@ mod tests {
     }
 
     #[test]
+    fn one_gone_keeps_its_last_reading_and_has_no_residual() {
+        let start = Snapshot::from([(5, counts(Some(1), 100)), (9, counts(Some(4), 7))]);
+        let within = Snapshot::from([
+            (5, counts(Some(1), 130)),
+            (6, counts(Some(2), 4)),
+            (9, counts(Some(5), 70)),
+        ]);
+        let (start, within, end) = (&start, &within, &Snapshot::new());
+        let deltas = [delta(5, 1, 31), delta(6, 2, 4)];
+        let rows = rows(Readings { start, within, end }, Some(&deltas));
+        // Another namespace got the number 9 after the first had died: its reading is not that of the first.
+        for (inum, kernel, attributed) in [(5, Some(30), 31), (6, Some(4), 4), (9, None, 0)] {
+            let gone = row(&rows, inum, RowState::Gone);
+            assert_eq!((gone.kernel, gone.attributed), (kernel, Some(attributed)));
+            assert_eq!((gone.residual(), gone.bound), (None, None));
+        }
+    }
+
+    #[test]
     fn a_number_used_again_is_two_namespaces() {
         let start = Snapshot::from([(5, counts(Some(1), 100))]);
         let end = Snapshot::from([(5, counts(Some(2), 7))]);
-        let rows = rows(&start, &end, Some(&[delta(5, 1, 3), delta(5, 2, 7)]));
+        let rows = compare(&start, &end, Some(&[delta(5, 1, 3), delta(5, 2, 7)]));
         assert_eq!(row(&rows, 5, RowState::Gone).attributed, Some(3));
         let born = row(&rows, 5, RowState::Born);
         assert_eq!((born.kernel, born.attributed), (Some(7), Some(7)));
@@ -193,7 +235,7 @@ mod tests {
     fn absent_counters_and_untraced_windows_are_null() {
         let start = Snapshot::from([(5, counts(None, 1))]);
         let end = Snapshot::from([(5, counts(None, 3))]);
-        let rows = rows(&start, &end, None);
+        let rows = compare(&start, &end, None);
         let pruned = row(&rows, 5, RowState::Present);
         assert_eq!(
             (pruned.kernel, pruned.attributed, pruned.residual()),
@@ -212,7 +254,7 @@ mod tests {
         first.bounds = [1; Counter::ALL.len()];
         let mut last = counts(None, 5);
         last.bounds = [2; Counter::ALL.len()];
-        let rows = rows(
+        let rows = compare(
             &Snapshot::from([(5, first)]),
             &Snapshot::from([(5, last)]),
             Some(&[]),

@@ -89,20 +89,33 @@ impl Tracer {
 fn attach(ebpf: &mut Ebpf, btf: &Btf, probe: &Probe) -> Result<(), ProgramError> {
     for name in &probe.programs {
         if let Err(error) = attach_one(ebpf, btf, probe, name) {
-            for name in &probe.programs {
-                // It may not have been loaded at all.
-                let _ = match ebpf.program_mut(name) {
-                    Some(Program::FEntry(program)) => program.unload(),
-                    Some(Program::FExit(program)) => program.unload(),
-                    Some(Program::BtfTracePoint(program)) => program.unload(),
-                    Some(Program::KProbe(program)) => program.unload(),
-                    _ => Ok(()),
-                };
-            }
+            unload(ebpf, probe);
             return Err(error);
         }
     }
     Ok(())
+}
+
+/// Detaches the programs of a probe, the last one first. One that was never loaded is left alone.
+fn unload(ebpf: &mut Ebpf, probe: &Probe) {
+    for name in probe.programs.iter().rev() {
+        let _ = match ebpf.program_mut(name) {
+            Some(Program::FEntry(program)) => program.unload(),
+            Some(Program::FExit(program)) => program.unload(),
+            Some(Program::BtfTracePoint(program)) => program.unload(),
+            Some(Program::KProbe(program)) => program.unload(),
+            _ => Ok(()),
+        };
+    }
+}
+
+impl Drop for Tracer {
+    /// The outermost probe goes last, so that none sees the end of a call whose beginning another has missed.
+    fn drop(&mut self) {
+        for probe in self.plan.probes.iter().rev() {
+            unload(&mut self.ebpf, probe);
+        }
+    }
 }
 
 fn attach_one(ebpf: &mut Ebpf, btf: &Btf, probe: &Probe, name: &str) -> Result<(), ProgramError> {

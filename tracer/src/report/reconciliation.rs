@@ -12,11 +12,12 @@ pub struct Reconciliation {
     pub netns: String,
     /// Name of the counter in `/proc/net/netstat`.
     pub counter: String,
-    /// How much the kernel's counter rose; null when it could not be read at both ends.
+    /// How much the kernel's counter rose; null when it could not be read at both ends. Of a namespace that
+    /// died: until it was last read within the window; null when it was not.
     pub kernel: Option<u64>,
     /// How much was attributed to owners; null when nothing was traced.
     pub attributed: Option<u64>,
-    /// Kernel minus attributed; null when either is.
+    /// Kernel minus attributed; null when either is, and for a namespace that died.
     pub residual: Option<i64>,
     /// Most that the residual may be off because the two were not read at one instant.
     pub bound: Option<u64>,
@@ -33,7 +34,7 @@ pub enum NetnsState {
     Present,
     /// Born within it: its counters started at 0.
     Born,
-    /// Died within it: what the kernel counted last is not known.
+    /// Died within it: what the kernel counted after the last reading is not known.
     Gone,
 }
 

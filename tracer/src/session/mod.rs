@@ -3,10 +3,12 @@
 
 mod bracket;
 mod observation;
+mod settings;
 mod survey;
 mod watch;
 
 pub use bracket::{Bracket, bracket};
 pub use observation::{Observation, wall_clock};
+pub use settings::settings;
 pub use survey::{Survey, node, survey};
-pub use watch::{Watch, settings};
+pub use watch::Watch;

@@ -78,7 +78,14 @@ impl Observation {
                 duration_ns: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
             },
             deltas: Vec::new(),
-            rows: rows::rows(&start.counts, &end.counts, None),
+            rows: rows::rows(
+                rows::Readings {
+                    start: &start.counts,
+                    within: &rows::Snapshot::new(),
+                    end: &end.counts,
+                },
+                None,
+            ),
             losses: [0; lost::COUNT as usize],
             selfcheck: None,
             recursion_misses: None,

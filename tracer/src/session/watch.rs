@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use anyhow::Context as _;
@@ -11,13 +11,19 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use tracer_common::{EventRecord, Layout, Settings, SocketState, lost, selfcheck};
 
-use super::{Bracket, Observation, Survey, bracket, survey, survey::sockets_of};
+use super::{
+    Bracket, Observation, Survey, bracket, survey,
+    survey::{snapshot, sockets_of},
+};
 use crate::{
     aggregate,
     attribute::{Attributor, Sources},
     decode,
-    indicators::rows,
-    kernel::{Plan, facts::Addresses},
+    indicators::{
+        readings,
+        rows::{self, Snapshot},
+    },
+    kernel::Plan,
     probe::{LoadError, Ring, Sizes, Tracer},
     report::Window,
 };
@@ -26,24 +32,6 @@ use crate::{
 const BATCH: usize = 1024;
 /// Records of evidence that are kept; the kernel programs hold back most of a storm already.
 const MAX_EVENTS: usize = 16 * 1024;
-/// Evidence that is sent however fast it comes, of one owner, queue and limit.
-const EVIDENCE_BURST: u64 = 16;
-/// After that, one record of the same kind in this time.
-const EVIDENCE_INTERVAL: Duration = Duration::from_millis(100);
-
-/// What the kernel programs are told before load.
-#[must_use]
-pub const fn settings(addresses: Addresses, selfcheck: bool) -> Settings {
-    Settings {
-        evidence_interval_ns: EVIDENCE_INTERVAL.as_nanos() as u64,
-        evidence_burst: EVIDENCE_BURST,
-        per_cpu_offset: addresses.per_cpu_offset,
-        tcp_memory_pressure: addresses.tcp_memory_pressure,
-        selfcheck: selfcheck as u64,
-        kprobes: 0,
-    }
-}
-
 /// Cells of the self-check.
 type Selfcheck = [u64; selfcheck::COUNT as usize];
 
@@ -55,6 +43,8 @@ pub struct Watch {
     started: Instant,
     started_at: Timestamp,
     base: Bracket,
+    /// The kernel's counters of each namespace as last read since.
+    within: Snapshot,
     base_sockets: HashMap<u64, SocketState>,
     base_lost: [u64; lost::COUNT as usize],
     base_misses: Option<Vec<(String, u64)>>,
@@ -101,6 +91,7 @@ impl Watch {
             started: Instant::now(),
             started_at: Timestamp::now(),
             base,
+            within: Snapshot::new(),
             kept: Vec::new(),
             not_kept: 0,
             refused: BTreeMap::new(),
@@ -140,6 +131,12 @@ impl Watch {
                 }
             }
         }
+    }
+
+    /// Reads the kernel's counters, so that of a namespace that dies within the window the last reading is known.
+    pub fn look(&mut self) {
+        let readings = readings::read_all(&self.sources.proc).readings;
+        self.within.extend(snapshot(readings));
     }
 
     /// Keeps evidence for the report.
@@ -227,7 +224,7 @@ impl Watch {
             }
         };
         let recursion_misses = self.misses();
-        let sockets = self.socket_states()?;
+        let sockets = aggregate::sockets::since(&self.base_sockets, self.tracer.sockets()?);
         let mut end = survey(&self.sources.proc);
         end.counts = last.counts;
         self.sources.refresh(&mut self.attributor);
@@ -235,7 +232,12 @@ impl Watch {
         self.sources.find_processes(&mut self.attributor, &all);
 
         let deltas = aggregate::deltas(&self.base.tallies, &last.tallies);
-        let rows = rows::rows(&self.base.counts, &end.counts, Some(&deltas));
+        let readings = rows::Readings {
+            start: &self.base.counts,
+            within: &self.within,
+            end: &end.counts,
+        };
+        let rows = rows::rows(readings, Some(&deltas));
         let mut gaps = start.gaps.clone();
         gaps.extend(last.gaps);
         gaps.extend(end.gaps.iter().cloned());
@@ -291,28 +293,5 @@ impl Watch {
             *misses = misses.saturating_sub(base.sum());
         }
         Some(misses)
-    }
-
-    /// What each socket suffered within the window.
-    fn socket_states(&self) -> anyhow::Result<Vec<(u64, SocketState)>> {
-        let mut sockets = self.tracer.sockets()?;
-        for (cookie, state) in &mut sockets {
-            let Some(base) = self.base_sockets.get(cookie) else {
-                continue;
-            };
-            for (now, base) in state.verdicts.iter_mut().zip(base.verdicts) {
-                *now = now.saturating_sub(base);
-            }
-            for (now, base) in state.counts.iter_mut().zip(base.counts) {
-                *now = now.saturating_sub(base);
-            }
-            state.prunes = state.prunes.saturating_sub(base.prunes);
-        }
-        let any = |state: &SocketState| {
-            let counts = state.verdicts.iter().chain(&state.counts);
-            state.prunes > 0 || counts.into_iter().any(|count| *count > 0)
-        };
-        sockets.retain(|(_, state)| any(state));
-        Ok(sockets)
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn gone(inputs: &Inputs<'_>, gaps: &mut Vec<String>) {
     let gone: BTreeSet<u32> = inputs
         .rows
         .iter()
-        .filter(|row| row.state == RowState::Gone && row.kernel.is_none())
+        .filter(|row| row.state == RowState::Gone)
         .filter(|row| row.attributed.is_some_and(|count| count > 0))
         .map(|row| row.netns_inum)
         .collect();
