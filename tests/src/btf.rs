@@ -1,5 +1,5 @@
 //! Cuts the kernel's type information (BTF, `Documentation/bpf/btf.rst`) down to what tests need: some structs with everything that
-//! lies in them by value, some functions with their number of arguments, some typedefs and enumerators. Pointers point to nothing,
+//! lies in them by value, some functions with their number of arguments, some typedefs and enums. Pointers point to nothing,
 //! and arguments have no types.
 
 use std::collections::BTreeMap;
@@ -36,7 +36,7 @@ pub struct Wanted<'a> {
     pub functions: Vec<&'a str>,
     /// Typedefs.
     pub typedefs: Vec<String>,
-    /// Enumerators, of whatever enum.
+    /// Enumerators; the enum of each is kept whole.
     pub enumerators: Vec<&'a str>,
 }
 
@@ -184,15 +184,10 @@ impl<'a> Cut<'a> {
                 words.extend(raw.iter().map(|_| 0));
             }
             ENUM | ENUM64 => {
-                let mut kept = 0;
                 for one in raw.chunks(size) {
-                    if self.wanted.enumerators.contains(&self.blob.string(one[0])?) {
-                        words.push(self.name(one[0])?);
-                        words.extend(&one[1..]);
-                        kept += 1;
-                    }
+                    words.push(self.name(one[0])?);
+                    words.extend(&one[1..]);
                 }
-                words[1] = info & !0xffff | kept;
             }
             _ => words.extend(raw),
         }

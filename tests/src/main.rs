@@ -38,6 +38,9 @@ enum Command {
         /// The folder.
         #[arg(long)]
         out: PathBuf,
+        /// Only what tests need of this kernel.
+        #[arg(long)]
+        types_only: bool,
     },
     /// Print the names of all scenarios.
     List,
@@ -71,7 +74,7 @@ fn run(command: Command) -> Result<ExitCode> {
             probe_flavour: flavour,
             keep,
         } => return scenario::run_all(&names, &Settings { flavour, keep }),
-        Command::Matrix { out } => return matrix::run(&out),
+        Command::Matrix { out, types_only } => return matrix::run(&out, types_only),
         Command::List => scenario::list()?,
         Command::Scenario { name } => return scenario::run_one(&name),
         Command::Pause => {

@@ -19,11 +19,14 @@ use crate::tcpress;
 /// Symbols besides functions whose addresses are used.
 const VARIABLES: [&str; 2] = ["__per_cpu_offset", "tcp_memory_pressure"];
 
-/// Measures, and writes `seen.json`, `btf` and `symbols` to a folder.
-pub fn run(out: &Path) -> Result<ExitCode> {
+/// Measures, and writes `seen.json`, `btf` and `symbols` to a folder; nothing but the last two with `types_only`.
+pub fn run(out: &Path, types_only: bool) -> Result<ExitCode> {
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     types(out)?;
     symbols(out)?;
+    if types_only {
+        return Ok(ExitCode::SUCCESS);
+    }
     let kept = std::env::temp_dir().join("tcpress-lab-kept");
     let mut good = true;
     let mut flavours = Vec::new();

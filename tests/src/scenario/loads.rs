@@ -51,14 +51,15 @@ pub(super) fn abandoned(pod: &Pod, connections: u64) -> Result<()> {
     let go = Path::new("/tmp/tcpress-lab-abandon");
     let _ = std::fs::remove_file(go);
     let sizes = "--request 20000 --response 20000";
-    let _traffic = [
+    let mut traffic = vec![
         pod.recipe("leak-server --listen 0.0.0.0:8080")?,
         pod.recipe(&format!("echo-server --listen 0.0.0.0:6379 {sizes}"))?,
-        pod.recipe(&format!(
-            "echo-client --to {} --connections 2 --pause 20 {sizes}",
-            pod.endpoint(6379)
-        ))?,
     ];
+    let ask = format!(
+        "echo-client --to {} --connections 2 --pause 20 {sizes}",
+        pod.endpoint(6379)
+    );
+    traffic.push(pod.recipe(&ask)?);
     let abandon = pod.recipe(&format!(
         "abandon --to {} --connections {connections} --until {}",
         pod.endpoint(8080),
@@ -66,6 +67,8 @@ pub(super) fn abandoned(pod: &Pod, connections: u64) -> Result<()> {
     ))?;
     abandon.step("full", PATIENCE)?;
     let limits = TcpMem::set(1, 2, 3)?;
+    // Those who talk already may have what they need; who begins now must ask for memory.
+    traffic.push(pod.recipe(&ask)?);
     std::thread::sleep(Duration::from_millis(500));
     std::fs::write(go, "").context("cannot give the word")?;
     abandon.done(PATIENCE)?;
@@ -75,6 +78,7 @@ pub(super) fn abandoned(pod: &Pod, connections: u64) -> Result<()> {
     std::thread::sleep(Duration::from_secs(2));
     pod.cut()?;
     std::thread::sleep(SETTLE);
+    drop(traffic);
     let _ = std::fs::remove_file(go);
     Ok(())
 }
