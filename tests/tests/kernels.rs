@@ -117,6 +117,56 @@ fn trampolines_are_exact_everywhere() {
     }
 }
 
+/// The same kernels as if their compiler had left each function as a clone only: another name in the types, `.part.0` behind the symbol.
+#[test]
+fn a_clone_is_said_and_never_taken_for_the_function() {
+    for mut kernel in kernels() {
+        let types = fs::read(kernel.folder.join("btf")).unwrap();
+        let symbols = fs::read_to_string(kernel.folder.join("symbols")).unwrap();
+        let known = facts::types(&Btf::parse(types.clone()).unwrap());
+        let whole = sights(&plan::plan(&kernel.facts, ProbeFlavour::Fentry))
+            .into_iter()
+            .map(|(name, sight)| (name.to_owned(), sight))
+            .collect::<BTreeMap<_, _>>();
+        for name in known.functions.keys() {
+            let renamed = rename(&types, name);
+            kernel.facts.types = Ok(facts::types(&Btf::parse(renamed).unwrap()));
+            let line_end =
+                |text: &str| text.replace(&format!(" {name}\n"), &format!(" {name}.part.0\n"));
+            kernel.facts.symbols = Some(facts::symbols(&line_end(&symbols)));
+            let plan = plan::plan(&kernel.facts, ProbeFlavour::Fentry);
+            let of = format!("{name} of {}", kernel.name);
+            assert!(!plan.attaches(name), "{of} is probed, and is not there");
+            let clone = format!("{name}.part.0");
+            let words = plan.notes.iter().chain(&plan.impossible);
+            let said = words.chain(plan.counters.iter().filter_map(|it| it.why.as_ref()));
+            let unused = *name == "mptcp_incoming_options" && !known.mptcp_refuses;
+            assert!(
+                unused || said.into_iter().any(|words| words.contains(&clone)),
+                "{of}: nobody says that it is a clone: {:?}",
+                plan.notes
+            );
+            for counter in &plan.counters {
+                let still =
+                    whole[counter.counter.name()] == format!("{:?}", counter.sight).to_lowercase();
+                assert!(still || counter.why.is_some(), "{of}: {counter:?}");
+            }
+        }
+    }
+}
+
+/// Changes the last letter of a function's name wherever it stands as a whole string.
+fn rename(types: &[u8], name: &str) -> Vec<u8> {
+    let mut types = types.to_vec();
+    let whole = [b"\0", name.as_bytes(), b"\0"].concat();
+    let at = types
+        .windows(whole.len())
+        .position(|it| it == whole)
+        .unwrap();
+    types[at + name.len()] ^= 1;
+    types
+}
+
 /// No function that a kernel has under its plain name may be passed over, and each is read with its own number of arguments.
 #[test]
 fn every_function_that_is_there_is_probed() {

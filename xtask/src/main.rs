@@ -29,6 +29,9 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+/// The kernels that every test run uses.
+const TESTED: &str = "5.10,6.1,6.12,7.3";
+
 /// Set-up, virtual machines, tests and demo of tcpress
 #[derive(Debug, Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
@@ -45,7 +48,7 @@ enum Verb {
         #[arg(long)]
         check: bool,
         /// Kernels to get: short names such as 6.1,6.12, or all
-        #[arg(long, value_name = "LIST", default_value = "6.1,6.12")]
+        #[arg(long, value_name = "LIST", default_value = TESTED)]
         kernel: String,
     },
     /// Build tcpress and run it on this host
@@ -63,7 +66,7 @@ enum Verb {
     /// Lint, unit tests, and scenarios on real kernels
     Test {
         /// Kernels for the scenarios
-        #[arg(long, value_name = "LIST", default_value = "5.10,6.1,6.12,7.3")]
+        #[arg(long, value_name = "LIST", default_value = TESTED)]
         kernel: String,
     },
     /// Run a command as root on real kernels in QEMU, with tcpress and lab in /bin

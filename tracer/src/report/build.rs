@@ -19,7 +19,7 @@ use crate::{
         Accused, Case, Finding, Sufferer, Tallied, advice, blemish, culprit, limit, sufferer,
         summary,
     },
-    report::{Limit, Reconciliation, Selfcheck, TcpMemory},
+    report::{Limit, Plan, Reconciliation, Selfcheck, TcpMemory},
 };
 
 /// Makes a report.
@@ -109,7 +109,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         tcpress: inputs.version.to_owned(),
         window: inputs.window,
         node: inputs.node.clone(),
-        plan: inputs.plan.into(),
+        plan: Plan::from(inputs.plan).judged(&reconciliation),
         verdict,
         tcp_memory,
         victims: victims

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Reconciliation;
 use crate::kernel::plan;
 
 /// What tcpress does on this kernel.
@@ -98,5 +99,27 @@ impl From<&plan::Plan> for Plan {
             counters: plan.counters.iter().map(counter).collect(),
             notes: plan.notes.clone(),
         }
+    }
+}
+
+impl Plan {
+    /// The same plan, judged by its outcome: no counter stays exact beside a residual that is not 0.
+    #[must_use]
+    pub fn judged(mut self, rows: &[Reconciliation]) -> Self {
+        for counter in &mut self.counters {
+            let off = rows.iter().find(|row| {
+                let beyond = |residual: i64| residual.unsigned_abs() > row.bound.unwrap_or(0);
+                row.counter == counter.counter && row.residual.is_some_and(beyond)
+            });
+            if let (Sight::Exact, Some(row)) = (counter.sight, off) {
+                counter.sight = Sight::Derived;
+                counter.why = Some(format!(
+                    "the plan called it exact, and in netns {} its residual is {}",
+                    row.netns,
+                    row.residual.unwrap_or_default()
+                ));
+            }
+        }
+        self
     }
 }

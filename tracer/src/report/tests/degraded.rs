@@ -11,6 +11,7 @@ use crate::{
     holders::TcpState,
     indicators::{Counter, RowState},
     kernel::plan::Sight,
+    report::plan,
 };
 
 #[test]
@@ -175,6 +176,26 @@ fn a_namespace_that_died_is_a_gap() {
         .filter(|gap| gap.contains("died"))
         .collect();
     assert_eq!(gaps.len(), 1, "one a namespace, not one a counter");
+}
+
+#[test]
+fn nothing_is_exact_beside_a_residual() {
+    let mut node = incident::incident();
+    let counter = node.rows[0].counter;
+    node.rows[0].attributed = node.rows[0].kernel.map(|kernel| kernel + 3);
+    node.rows[0].bound = Some(2);
+    let sights = |node: &Fixture| {
+        let counters = node.report().plan.counters;
+        let exact = counters.iter().filter(|it| it.sight == plan::Sight::Exact);
+        let judged = counters.iter().find(|it| it.counter == counter.name());
+        (exact.count(), judged.unwrap().clone())
+    };
+    let (exact, judged) = sights(&node);
+    assert_eq!((exact, judged.sight), (11, plan::Sight::Derived));
+    assert!(judged.why.unwrap().ends_with("its residual is -3"));
+    // What readings at two instants may differ by proves nothing.
+    node.rows[0].bound = Some(3);
+    assert_eq!(sights(&node).0, 12);
 }
 
 #[test]
