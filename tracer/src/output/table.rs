@@ -118,16 +118,19 @@ fn facts(out: &mut String, report: &Report) {
         ),
     );
     for pressure in memory.pressures.iter().flatten() {
-        fact(
-            out,
-            "pressure",
-            &format!(
-                "entered {} and ended after {} ms by sockets of {}",
-                size::count(pressure.entered, "time"),
-                pressure.ended_ms,
-                text::name(&pressure.owner.name)
+        // Whose socket entered it need not be whose socket ended it.
+        let entered = size::count(pressure.entered, "time");
+        let words = [
+            (pressure.entered > 0, format!("entered {entered}")),
+            (
+                pressure.ended_ms > 0,
+                format!("ended after {} ms", pressure.ended_ms),
             ),
-        );
+        ];
+        let words = words.into_iter().filter(|(say, _)| *say).map(|(_, it)| it);
+        let words = words.collect::<Vec<_>>().join(" and ");
+        let owner = text::name(&pressure.owner.name);
+        fact(out, "pressure", &format!("{words} by sockets of {owner}"));
     }
     fact(
         out,
