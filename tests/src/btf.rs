@@ -263,3 +263,32 @@ fn word(data: &[u8], at: usize) -> Result<u32> {
     let bytes = data.get(at..at + 4).context("it is cut off")?;
     Ok(u32::from_le_bytes(bytes.try_into()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TYPES: &[u8] = include_bytes!("../kernels/6.12/btf");
+
+    fn wanted() -> Wanted<'static> {
+        Wanted {
+            structs: vec!["sk_buff"],
+            functions: vec!["tcp_data_queue"],
+            ..Wanted::default()
+        }
+    }
+
+    #[test]
+    fn what_was_cut_is_cut_no_further() {
+        let cut_once = cut(TYPES, &wanted()).unwrap();
+        assert!(cut_once.len() < TYPES.len());
+        assert_eq!(cut(&cut_once, &wanted()).unwrap(), cut_once);
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        for len in (0..TYPES.len()).step_by(97) {
+            assert!(cut(&TYPES[..len], &wanted()).is_err(), "{len}");
+        }
+    }
+}

@@ -115,7 +115,8 @@ fn faults(kernel: &str, seen: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     for flavour in seen["flavours"].as_array().into_iter().flatten() {
         for (counter, it) in flavour["counters"].as_object().into_iter().flatten() {
-            let what = format!("{kernel}: {counter} by {}", flavour["flavour"]);
+            let by = flavour["flavour"].as_str().unwrap_or("?");
+            let what = format!("{kernel}: {counter} by {by}");
             if it["sight"] != "exact" {
                 continue;
             }
@@ -143,4 +144,30 @@ fn all(kept: &Path) -> Result<Vec<(String, Value)>> {
     }
     all.sort_by(|left, right| crate::debian::compare(&left.0, &right.0));
     Ok(all)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn what_is_exact_must_have_moved_and_have_no_residual() {
+        let counter = |sight: &str, moved: u64, worst: u64| json!({"sight": sight, "moved": moved, "worst_residual": worst});
+        let seen = json!({"flavours": [{"flavour": "kprobe", "counters": {
+            "RcvPruned": counter("exact", 9, 0),
+            "PruneCalled": counter("exact", 9, 2),
+            "OfoPruned": counter("exact", 0, 0),
+            "TCPOFODrop": counter("derived", 9, 2),
+        }}]});
+        let mut faults = faults("6.1", &seen);
+        faults.sort();
+        assert_eq!(
+            faults,
+            [
+                "6.1: OfoPruned by kprobe: no recipe moved it",
+                "6.1: PruneCalled by kprobe: residual 2",
+            ]
+        );
+    }
 }
