@@ -22,7 +22,7 @@ const PAGE: &str = "docs/kernels.md";
 const LIMIT: u64 = 3000;
 /// Seconds for the great storm.
 const STORM_LIMIT: u64 = 5400;
-const STORM: &str = "TCPRESS_STORM=1000000 exec lab scenarios storm";
+const STORM: &str = "TCPRESS_STORM=1000000 exec lab scenario storm";
 
 /// One storm of 1,000,000 refusals.
 pub(crate) fn storm(list: &str) -> Result<i32> {
