@@ -13,6 +13,7 @@ use tracer::kernel::{btf::Btf, facts, layout};
 use tracer_common::Layout;
 
 use crate::btf::{self, Wanted};
+use crate::report::promised;
 use crate::scenario::{self, Results};
 use crate::tcpress;
 
@@ -84,7 +85,9 @@ fn seen(flavour: &str, reports: &[Value], results: &Results) -> Value {
         for sight in list(&report["plan"]["counters"]) {
             let name = sight["counter"].as_str().unwrap_or_default();
             let counter = counters.entry(name.to_owned()).or_insert_with(|| {
-                json!({"sight": sight["sight"], "why": sight["why"], "moved": 0, "worst_residual": 0})
+                let promised = promised(sight);
+                let why = sight["why"].as_str().filter(|_| promised != "exact");
+                json!({"sight": promised, "why": why, "moved": 0, "worst_residual": 0})
             });
             for row in list(&report["reconciliation"]).filter(|row| row["counter"] == name) {
                 let Some(residual) = row["residual"].as_i64() else {

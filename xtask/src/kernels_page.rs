@@ -17,7 +17,8 @@ each counter with the kernel's own. What was measured lies in `tests/kernels`.
   rest in bold.
 - *Self-check*: calls of `tcp_try_rmem_schedule` compared one by one with the kernel's own counters; a scenario with a
   disagreement fails.
-- *Possible misses*: an upper bound of the events that no copy of a program may have seen, over all reports.
+- *Possible misses*: an upper bound of the events that no copy of a program may have seen, over all reports. With kprobes on
+  6.7 and later a residual beside them is what the kernel has skipped; that report calls its counts not exact.
 ";
 
 /// The page; kernels by name, each as its machine has written it.

@@ -110,7 +110,8 @@ fn no_longer_served(kept: &Path) -> Result<()> {
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// What makes a measurement bad: a counter that is marked exact and is off, or that nothing moved.
+/// What makes a measurement bad: a counter that is marked exact and that nothing moved, or that is off. Kprobes may miss what the
+/// kernel counts as skipped: the scenario has seen to it that the report says so.
 fn faults(kernel: &str, seen: &Value) -> Vec<String> {
     let mut faults = Vec::new();
     for flavour in seen["flavours"].as_array().into_iter().flatten() {
@@ -120,7 +121,8 @@ fn faults(kernel: &str, seen: &Value) -> Vec<String> {
             if it["sight"] != "exact" {
                 continue;
             }
-            if it["worst_residual"] != 0 {
+            let skipped = by == "kprobe" && flavour["possible_misses"].as_u64() > Some(0);
+            if it["worst_residual"] != 0 && !skipped {
                 faults.push(format!("{what}: residual {}", it["worst_residual"]));
             }
             if it["moved"] == 0 {
@@ -152,22 +154,32 @@ mod tests {
     use serde_json::json;
 
     #[test]
+    fn the_page_is_what_was_measured() {
+        let root = process::workspace().unwrap();
+        let page = kernels_page::page(&all(&root.join(KEPT)).unwrap());
+        let there = fs::read_to_string(root.join(PAGE)).unwrap();
+        assert!(there == page, "{PAGE} is not made from {KEPT}");
+    }
+
+    #[test]
     fn what_is_exact_must_have_moved_and_have_no_residual() {
         let counter = |sight: &str, moved: u64, worst: u64| json!({"sight": sight, "moved": moved, "worst_residual": worst});
-        let seen = json!({"flavours": [{"flavour": "kprobe", "counters": {
+        let mut seen = json!({"flavours": [{"flavour": "kprobe", "possible_misses": 0, "counters": {
             "RcvPruned": counter("exact", 9, 0),
             "PruneCalled": counter("exact", 9, 2),
             "OfoPruned": counter("exact", 0, 0),
             "TCPOFODrop": counter("derived", 9, 2),
         }}]});
-        let mut faults = faults("6.1", &seen);
-        faults.sort();
+        let mut found = faults("6.1", &seen);
+        found.sort();
         assert_eq!(
-            faults,
+            found,
             [
                 "6.1: OfoPruned by kprobe: no recipe moved it",
                 "6.1: PruneCalled by kprobe: residual 2",
             ]
         );
+        seen["flavours"][0]["possible_misses"] = 1.into();
+        assert_eq!(faults("6.1", &seen).len(), 1);
     }
 }
