@@ -1,14 +1,11 @@
 //! What the kernel says of our programs and maps: misses and price.
 
-use std::{
-    fs,
-    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd},
-};
+use std::{fs, os::fd::AsFd as _};
 
-use aya::programs::ProgramFd;
-use aya_obj::generated::{bpf_cmd, bpf_prog_info};
+use aya::programs::{Program, ProgramFd};
+use aya_obj::generated::bpf_prog_info;
 
-use super::Tracer;
+use super::{Tracer, syscall};
 
 /// What the programs and maps cost while they are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,14 +21,19 @@ pub struct Price {
 }
 
 impl Tracer {
-    /// How often a program was skipped because it was running on that CPU already, by name of program;
-    /// `None` where the kernel does not tell (before 5.12, which skips none).
+    /// How often a program was skipped because it, or for a kprobe any other, was running on that CPU
+    /// already, by name of program; `None` where the kernel does not tell (before 5.12, which skips none; of
+    /// kprobes before 6.7, which does).
     #[must_use]
     pub fn recursion_misses(&self) -> Option<Vec<(String, u64)>> {
         let mut misses = Vec::new();
         for (name, program) in self.ebpf.programs() {
             let Ok(fd) = program.fd() else { continue };
-            misses.push((name.to_owned(), recursion_misses(fd)?));
+            let mut missed = recursion_misses(fd)?;
+            if matches!(program, Program::KProbe(_)) {
+                missed += self.kprobes.missed(name)?;
+            }
+            misses.push((name.to_owned(), missed));
         }
         Some(misses)
     }
@@ -81,33 +83,10 @@ fn memlock(fdinfo: &str) -> Option<u64> {
         .ok()
 }
 
-/// `BPF_OBJ_GET_INFO_BY_FD`. The kernel fills in as much of the struct as it knows, and says how much.
 fn recursion_misses(fd: &ProgramFd) -> Option<u64> {
-    #[repr(C)]
-    struct Attributes {
-        fd: u32,
-        info_len: u32,
-        info: u64,
-    }
-    let fd: BorrowedFd<'_> = fd.as_fd();
-    // SAFETY: all-zero bytes are a valid `bpf_prog_info`.
-    let mut info: bpf_prog_info = unsafe { std::mem::zeroed() };
-    let mut attributes = Attributes {
-        fd: fd.as_raw_fd() as u32,
-        info_len: size_of::<bpf_prog_info>() as u32,
-        info: (&raw mut info) as u64,
-    };
-    // SAFETY: the attributes name a buffer of the length that they state; both outlive the call.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            bpf_cmd::BPF_OBJ_GET_INFO_BY_FD as libc::c_long,
-            &raw mut attributes,
-            size_of::<Attributes>(),
-        )
-    };
+    let read = syscall::info::<bpf_prog_info>(fd.as_fd())?;
     let known = std::mem::offset_of!(bpf_prog_info, recursion_misses) + size_of::<u64>();
-    (result == 0 && attributes.info_len as usize >= known).then_some(info.recursion_misses)
+    (read.len >= known).then_some(read.info.recursion_misses)
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use aya::{
 use thiserror::Error;
 use tracer_common::{Layout, Settings};
 
-use super::Tracer;
+use super::{Tracer, skipped::Links};
 use crate::kernel::{
     Plan,
     plan::{Flavour, Probe, ProbeFlavour},
@@ -81,7 +81,15 @@ impl Tracer {
                 }
             }
         }
-        Ok(Self { ebpf, plan })
+        let kprobes = match plan.flavour {
+            ProbeFlavour::Fentry => Links::default(),
+            ProbeFlavour::Kprobe => Links::open(&ebpf),
+        };
+        Ok(Self {
+            ebpf,
+            kprobes,
+            plan,
+        })
     }
 }
 
@@ -112,6 +120,7 @@ fn unload(ebpf: &mut Ebpf, probe: &Probe) {
 impl Drop for Tracer {
     /// The outermost probe goes last, so that none sees the end of a call whose beginning another has missed.
     fn drop(&mut self) {
+        self.kprobes = Links::default();
         for probe in self.plan.probes.iter().rev() {
             unload(&mut self.ebpf, probe);
         }

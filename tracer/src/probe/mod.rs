@@ -6,6 +6,8 @@ mod load;
 mod log;
 mod read;
 mod ring;
+mod skipped;
+mod syscall;
 
 pub use info::Price;
 pub use load::{LoadError, Sizes};
@@ -17,6 +19,7 @@ use crate::kernel::Plan;
 /// The attached programs. Dropping it detaches them and frees their maps: nothing is pinned.
 pub struct Tracer {
     ebpf: aya::Ebpf,
+    kprobes: skipped::Links,
     /// The plan as the kernel accepted it.
     pub plan: Plan,
 }
