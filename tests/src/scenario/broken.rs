@@ -15,8 +15,8 @@ use tracer::{
 use tracer_common::Layout;
 
 use super::Outcome;
-use super::flood::{SETTLE, Watch, slow_reader, start};
-use super::loads::{PATIENCE, abandoned, full_backlog, unheard};
+use super::flood::{SETTLE, Watch};
+use super::loads::{PATIENCE, abandoned, full_backlog, pruned_queues, unheard};
 use crate::check::Checks;
 use crate::network::Network;
 use crate::pod::Pod;
@@ -139,12 +139,7 @@ fn detach(plan: &mut Plan, hooks: &[&str]) {
 
 /// Moves what the receive buffer refuses, and whatever is beside it without the node's memory being short.
 fn buffers(pod: &Pod) -> Result<()> {
-    let reader = slow_reader(pod)?;
-    // What lies far beyond a hole is thrown out, what overlaps is collapsed, both when the buffer shrinks.
-    let fill = "--connections 2 --do ascending:10x700+0 --do ascending:2x1+40000 --do in-order:20x1000 --do await";
-    let steps = "repeat:20x100 ascending:60x1+1 descending:60x1+1 retry:20x100";
-    let client = start(pod, fill, steps)?;
-    drop((client, reader));
+    pruned_queues(pod)?;
     unheard(pod, 20)?;
     std::thread::sleep(SETTLE);
     Ok(())

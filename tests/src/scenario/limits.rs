@@ -6,6 +6,7 @@ use anyhow::{Result, ensure};
 
 use super::Outcome;
 use super::flood::{SETTLE, Watch, flood, slow_reader, start};
+use super::loads::pruned_queues;
 use crate::check::Checks;
 use crate::network::Network;
 use crate::pod::Pod;
@@ -137,6 +138,26 @@ pub(super) fn repair() -> Result<Outcome> {
     );
     report.check_refusals(&mut checks, &restored, &kernel);
     report.check_rows(&mut checks, "the restored pod", &restored.netns()?, &kernel);
+    report.check_at_rest(&mut checks);
+    checks.finish()?;
+    Ok(Outcome::Pass)
+}
+
+/// What a shrunk buffer makes the kernel throw out and collapse.
+pub(super) fn queues() -> Result<Outcome> {
+    let network = Network::new()?;
+    let slow = Pod::new(&network, "shop", "slow")?;
+    let report = tcpress::report("")?;
+    let watch = Watch::new(&slow)?;
+    pruned_queues(&slow)?;
+    let kernel = watch.grown()?;
+    let report = report.report()?;
+    let mut checks = Checks::new();
+    for counter in ["OfoPruned", "TCPRcvCollapsed", "TCPOFODrop", "TCPRcvQDrop"] {
+        checks.above_zero(&format!("the kernel's {counter}"), kernel.get(counter));
+    }
+    report.check_refusals(&mut checks, &slow, &kernel);
+    report.check_rows(&mut checks, "the slow reader", &slow.netns()?, &kernel);
     report.check_at_rest(&mut checks);
     checks.finish()?;
     Ok(Outcome::Pass)

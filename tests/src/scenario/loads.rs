@@ -6,12 +6,22 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::flood::SETTLE;
+use super::flood::{SETTLE, slow_reader, start};
 use crate::pod::Pod;
 use crate::recipe::tcp_mem::TcpMem;
 
 /// How long a recipe may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A buffer that shrinks below what is queued: what lies far beyond a hole is thrown out (`OfoPruned`), what overlaps is collapsed
+/// (`TCPRcvCollapsed`), and then everything is refused.
+pub(super) fn pruned_queues(pod: &Pod) -> Result<()> {
+    let _reader = slow_reader(pod)?;
+    let fill = "--connections 2 --do ascending:10x700+0 --do ascending:2x1+40000 --do in-order:20x1000 --do await";
+    let steps = "repeat:20x100 ascending:60x1+1 descending:60x1+1 retry:20x100";
+    start(pod, fill, steps)?;
+    Ok(())
+}
 
 /// Requests for connections to a listener that has no room: `ListenDrops`, as many as there are requests.
 pub(super) fn unheard(deaf: &Pod, requests: u64) -> Result<()> {

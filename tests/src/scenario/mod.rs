@@ -61,6 +61,7 @@ pub const ALL: &[Scenario] = &[
     scenario("tcp_mem", 120, limits::tcp_mem).counting(),
     scenario("no_bpf", 60, limits::no_bpf),
     scenario("repair", 90, limits::repair).counting(),
+    scenario("queues", 90, limits::queues).counting(),
     scenario("wrap", 90, limits::wrap).counting(),
     scenario("zero_window", 120, counters::zero_window).counting(),
     scenario("mptcp_fallback", 90, counters::mptcp_fallback).counting(),
