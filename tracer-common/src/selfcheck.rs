@@ -3,7 +3,7 @@
 
 /// Calls that began.
 pub const CALLS: u32 = 0;
-/// Calls that could be compared: no other call began on that CPU meanwhile, and it ended where it began.
+/// Calls that could be compared: no other call was live meanwhile, and it ended on the CPU where it began.
 pub const COMPARED: u32 = 1;
 /// Calls in which a counter rose by another amount than ours, one cell for each of [`COUNTERS`].
 pub const WRONG: u32 = 2;

@@ -67,9 +67,9 @@ pub(crate) static SELFCHECK: Array<u64> = Array::with_max_entries(selfcheck::COU
 #[map]
 pub(crate) static BEGUN: HashMap<u64, Begun> = HashMap::with_max_entries(1024, 0);
 
-/// Calls that the self-check saw begin on this CPU.
+/// Calls that the self-check saw begin, and calls that are live, on all CPUs.
 #[map]
-pub(crate) static CALLS_ON_CPU: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
+pub(crate) static FOLLOWED: Array<u64> = Array::with_max_entries(2, 0);
 
 /// The memory cgroup whose charge failed last on this CPU, 0 when the last one succeeded.
 #[map]

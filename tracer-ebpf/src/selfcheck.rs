@@ -5,7 +5,7 @@ use tracer_common::selfcheck::{CALLS, COMPARED, COUNT, COUNTERS, WRONG};
 
 use crate::{
     kernel::{Object, follow, offset, settings},
-    maps::{BEGUN, CALLS_ON_CPU, SELFCHECK, add},
+    maps::{BEGUN, FOLLOWED, SELFCHECK, add},
     mib,
 };
 
@@ -13,10 +13,33 @@ use crate::{
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct Begun {
-    /// Number of the call on its CPU.
+    /// How many calls had begun, this one included.
     number: u64,
+    /// 1 if no other call was live.
+    alone: u64,
     cells: [u64; COUNTERS.len()],
     cpu: u64,
+}
+
+/// Cell of [`FOLLOWED`]: calls that began.
+const BEGAN: u32 = 0;
+/// Cell of [`FOLLOWED`]: calls that are live. One whose end was missed stays, and nothing is compared any
+/// more: that shows.
+const LIVE: u32 = 1;
+
+#[inline(always)]
+fn followed(cell: u32) -> u64 {
+    // SAFETY: the verifier knows the pointer; all writers add atomically.
+    FOLLOWED
+        .get_ptr(cell)
+        .map_or(0, |count| unsafe { core::ptr::read_volatile(count) })
+}
+
+#[inline(always)]
+fn follow_one(cell: u32, by: u64) {
+    if let Some(count) = FOLLOWED.get_ptr_mut(cell) {
+        add(count, by);
+    }
 }
 
 #[inline(always)]
@@ -45,15 +68,17 @@ fn cells(sk: Object, cpu: u32) -> [u64; COUNTERS.len()] {
 /// Remembers the counters at the beginning of a call.
 #[inline(always)]
 pub(crate) fn begin(sk: Object) {
-    let Some(calls) = CALLS_ON_CPU.get_ptr_mut(0) else {
-        return;
-    };
     count(CALLS);
-    add(calls, 1);
     let cpu = mib::this_cpu();
+    let live = followed(LIVE);
+    follow_one(BEGAN, 1);
+    // SAFETY: the socket is owned, so nothing else writes the entry. One that is there is left over.
+    if unsafe { BEGUN.get(sk as u64) }.is_none() {
+        follow_one(LIVE, 1);
+    }
     let begun = Begun {
-        // SAFETY: a word of this CPU.
-        number: unsafe { *calls },
+        number: followed(BEGAN),
+        alone: u64::from(live == 0),
         cells: cells(sk, cpu),
         cpu: u64::from(cpu),
     };
@@ -69,11 +94,10 @@ pub(crate) fn end(sk: Object, ours: &[u32; COUNTERS.len()]) {
         return;
     };
     let _ = BEGUN.remove(sk as u64);
-    let Some(calls) = CALLS_ON_CPU.get(0) else {
-        return;
-    };
+    follow_one(LIVE, 1u64.wrapping_neg());
     let cpu = mib::this_cpu();
-    if begun.cpu != u64::from(cpu) || begun.number != *calls {
+    // Where tasks are preempted within a call, another one's rise may fall into this one's time, on whatever CPU it began.
+    if begun.cpu != u64::from(cpu) || begun.alone == 0 || begun.number != followed(BEGAN) {
         return;
     }
     count(COMPARED);

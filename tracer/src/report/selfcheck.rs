@@ -12,7 +12,7 @@ use tracer_common::selfcheck::{CALLS, COMPARED, COUNT, COUNTERS, WRONG};
 pub struct Selfcheck {
     /// Calls that began.
     pub calls: u64,
-    /// Calls that could be compared: no other began on that CPU meanwhile.
+    /// Calls that could be compared: no other was live meanwhile.
     pub compared: u64,
     /// Calls in which a counter of the kernel rose by another amount than ours, by counter.
     pub disagreements: BTreeMap<String, u64>,
