@@ -65,6 +65,14 @@ fn cells(sk: Object, cpu: u32) -> [u64; COUNTERS.len()] {
     ]
 }
 
+/// Whether a call of this socket has been seen to begin. One whose end was missed is taken for the
+/// socket's next.
+#[inline(always)]
+pub(crate) fn follows(sk: Object) -> bool {
+    // SAFETY: the socket is owned, so nothing else writes the entry.
+    unsafe { BEGUN.get(sk as u64) }.is_some()
+}
+
 /// Remembers the counters at the beginning of a call.
 #[inline(always)]
 pub(crate) fn begin(sk: Object) {
@@ -72,10 +80,7 @@ pub(crate) fn begin(sk: Object) {
     let cpu = mib::this_cpu();
     let live = followed(LIVE);
     follow_one(BEGAN, 1);
-    // SAFETY: the socket is owned, so nothing else writes the entry. One that is there is left over.
-    if unsafe { BEGUN.get(sk as u64) }.is_none() {
-        follow_one(LIVE, 1);
-    }
+    follow_one(LIVE, 1);
     let begun = Begun {
         number: followed(BEGAN),
         alone: u64::from(live == 0),
