@@ -92,6 +92,9 @@ enum Verb {
         /// Instead, one storm of 1,000,000 refusals; on 6.12 where no kernel is named
         #[arg(long)]
         storm: bool,
+        /// Instead, only write the page anew from what was measured before
+        #[arg(long, conflicts_with_all = ["storm", "kernel"])]
+        page: bool,
     },
     /// Empty the cache
     Clean,
@@ -124,7 +127,9 @@ fn run(verb: Verb) -> Result<i32> {
         Verb::VmMatrix {
             kernel,
             storm: true,
+            ..
         } => matrix::storm(kernel.as_deref().unwrap_or("6.12")),
+        Verb::VmMatrix { page: true, .. } => matrix::write_page().map(|()| 0),
         Verb::VmMatrix { kernel, .. } => matrix::run(kernel.as_deref().unwrap_or("all")),
         Verb::Clean => cache::Cache::open()?.clean().map(|()| 0),
     }

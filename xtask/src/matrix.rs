@@ -71,9 +71,7 @@ pub(crate) fn run(list: &str) -> Result<i32> {
             }));
         }
     }
-    let page = kernels_page::page(&all(&kept)?);
-    let path = process::workspace()?.join(PAGE);
-    fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))?;
+    write_page()?;
     for fault in &wrong {
         println!("FAIL {fault}");
     }
@@ -83,6 +81,14 @@ pub(crate) fn run(list: &str) -> Result<i32> {
         wrong.len()
     );
     Ok(i32::from(!wrong.is_empty()))
+}
+
+/// Writes the page from everything that was ever measured.
+pub(crate) fn write_page() -> Result<()> {
+    let root = process::workspace()?;
+    let page = kernels_page::page(&all(&root.join(KEPT))?);
+    let path = root.join(PAGE);
+    fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Takes over what a machine wrote; returns what was seen.
