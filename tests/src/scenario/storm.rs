@@ -99,7 +99,13 @@ pub(super) fn loaded() -> Result<Outcome> {
         })
         .collect();
     let limits = TcpMem::set(300, 400, 600)?;
-    std::thread::sleep(Duration::from_secs(6));
+    // However slow the machine is: until something was refused.
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_secs(6));
+        if watch.grown()?.refusals() > 0 {
+            break;
+        }
+    }
     busy.store(false, Ordering::Relaxed);
     for thread in spinning {
         let _ = thread.join();
