@@ -56,6 +56,16 @@ pub(super) fn tcp_mem_storm() -> Result<Outcome> {
     let report = report.report()?;
     drop(limits);
     let mut checks = Checks::new();
+    let rows = report.list("/reconciliation").iter();
+    let off = rows.filter(|row| row["residual"].as_i64().is_some_and(|it| it != 0));
+    if off.count() > 0 && report.at("/losses/possible_misses").as_u64() > Some(0) {
+        // As under load: what may be missing is printed.
+        checks.that(report.summary().contains("not exact"), || {
+            format!("the summary hides it: {}", report.summary())
+        });
+        checks.finish()?;
+        return Ok(Outcome::Pass);
+    }
     for (pod, kernel) in pods.iter().zip(&kernel) {
         checks.above_zero("the kernel's PruneCalled", kernel.get("PruneCalled"));
         checks.above_zero("the kernel's refusals", kernel.refusals());
