@@ -3,24 +3,28 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
+use crate::compared::Compared;
+
 /// What is known of the call so far. Counts stand per twin; the larger of the two is true.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
 pub struct Frame {
-    /// When trouble was first seen.
+    /// When the call began, as far as that is known, else when trouble was first seen.
     pub opened_ns: u64,
-    /// Pages allocated as last compared with `tcp_mem`.
-    pub allocated_pages: u64,
-    /// `tcp_mem[2]` as last compared.
-    pub tcp_mem_max_pages: u64,
+    /// When the `tcp_collapse` that runs began.
+    pub collapse_began_ns: u64,
+    /// Time that compacting queues took.
+    pub collapse_ns: u64,
+    /// The numbers that were compared last.
+    pub compared: Compared,
     /// `sk_rcvbuf` at entry; all ones when the buffer had room.
     pub rcvbuf: u32,
     /// 1 once something proved that the prune path ran because of the receive buffer.
     pub over_rcvbuf: u32,
     /// 1 once `tcp_prune_queue` was entered where it counts for sure.
     pub prune_entered: u32,
-    /// 1 while the last charge of the memory cgroup failed.
-    pub charge_failed: u32,
+    /// 1 once the `__sk_mem_schedule` that runs has compared with `tcp_mem`.
+    pub tcp_mem_compared: u32,
     /// Limit of the first failed `__sk_mem_schedule`.
     pub first_limit: u32,
     /// Limit of the last failed one.
@@ -50,12 +54,13 @@ impl Frame {
     /// Nothing seen.
     pub const ZERO: Self = Self {
         opened_ns: 0,
-        allocated_pages: 0,
-        tcp_mem_max_pages: 0,
+        collapse_began_ns: 0,
+        collapse_ns: 0,
+        compared: Compared::NOTHING,
         rcvbuf: 0,
         over_rcvbuf: 0,
         prune_entered: 0,
-        charge_failed: 0,
+        tcp_mem_compared: 0,
         first_limit: 0,
         last_limit: 0,
         failed: [0; 2],
@@ -81,9 +86,7 @@ pub struct Verdict {
     /// See [`crate::EventRecord`] for this and the rest.
     pub stall_ns: u64,
     /// See [`crate::EventRecord`].
-    pub allocated_pages: u64,
-    /// See [`crate::EventRecord`].
-    pub tcp_mem_max_pages: u64,
+    pub compared: Compared,
     /// See [`crate::EventRecord`].
     pub limit: u32,
     /// See [`crate::EventRecord`].

@@ -161,6 +161,26 @@ layout! {
         cgroup_root_hierarchy_id: 4 = ["cgroup_root.hierarchy_id"];
         /// Cgroup of a memory cgroup.
         memcg_cgroup: 8 = ["mem_cgroup.css.cgroup"];
+        /// What is charged to a memory cgroup and all below it, in pages.
+        memcg_memory_usage: 8 = ["mem_cgroup.memory.usage.counter"];
+        /// Its limit (`memory.max`), in pages.
+        memcg_memory_max: 8 = ["mem_cgroup.memory.max"];
+        /// The counter of the memory cgroup above.
+        memcg_memory_parent: 8 = ["mem_cgroup.memory.parent"];
+        /// TCP memory of a memory cgroup (v1), in pages.
+        memcg_tcpmem_usage: 8 = ["mem_cgroup.tcpmem.usage.counter"];
+        /// Its limit, in pages.
+        memcg_tcpmem_max: 8 = ["mem_cgroup.tcpmem.max"];
+        /// The counter of the memory cgroup above.
+        memcg_tcpmem_parent: 8 = ["mem_cgroup.tcpmem.parent"];
+        /// Where a counter keeps what is charged.
+        page_counter_usage: 8 = ["page_counter.usage.counter"];
+        /// Root of the out-of-order queue, null when it is empty.
+        tcp_ofo_root: 8 = ["tcp_sock.out_of_order_queue.rb_node"];
+        /// First skb of the receive queue; of an empty one, the queue itself.
+        sock_receive_queue: 8 = ["sock.sk_receive_queue.next"];
+        /// Next skb of a queue.
+        skb_next: 8 = ["sk_buff.next"];
         /// Inode number of a network namespace.
         net_inum: 4 = ["net.ns.inum"];
         /// Cookie of a network namespace.

@@ -5,6 +5,7 @@
 //! A change of any layout raises [`ABI_VERSION`].
 #![no_std]
 
+pub mod compared;
 pub mod event;
 pub mod flight;
 pub mod layout;
@@ -14,7 +15,8 @@ pub mod settings;
 pub mod socket;
 pub mod tally;
 
-pub use event::{CgroupRecord, EventRecord};
+pub use compared::Compared;
+pub use event::{CgroupRecord, EventRecord, TimelineRecord};
 pub use flight::{Frame, Verdict};
 pub use layout::Layout;
 pub use settings::Settings;
@@ -22,7 +24,7 @@ pub use socket::{SocketState, Tuple};
 pub use tally::{TallyKey, TallyValue};
 
 /// Version of everything in this crate; it travels in captures.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Marks a kernel type as transferable through a map in user space.
 macro_rules! pod {

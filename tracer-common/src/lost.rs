@@ -20,8 +20,10 @@ pub const NO_FRAME: u32 = 7;
 pub const MARKS_FULL: u32 = 8;
 /// Calls whose beginning and end did not pair up (kprobes only): their counts are lost.
 pub const UNPAIRED: u32 = 9;
+/// Changes of the node's state that found the ring buffer of the timeline full.
+pub const TIMELINE_FULL: u32 = 10;
 /// How many cells there are.
-pub const COUNT: u32 = 10;
+pub const COUNT: u32 = 11;
 
 /// Names of the cells, as reports spell them.
 pub const NAMES: [&str; COUNT as usize] = [
@@ -35,4 +37,5 @@ pub const NAMES: [&str; COUNT as usize] = [
     "no_frame",
     "marks_full",
     "unpaired",
+    "timeline_full",
 ];

@@ -65,8 +65,10 @@ pub mod queue {
     /// Admission failed, yet the segment was queued (6.12 and later; empty queue or bare FIN): no
     /// counter, no drop.
     pub const FORCED: usize = 3;
+    /// Admitted, but only after a prune: no counter but `PruneCalled`, no drop.
+    pub const ADMITTED: usize = 4;
     /// How many there are.
-    pub const COUNT: usize = 4;
+    pub const COUNT: usize = 5;
 }
 
 /// Cells of [`TallyValue::counts`]: what else happened to an owner. The first [`count::PER_SOCKET`] are
@@ -107,12 +109,14 @@ pub mod limit {
     pub const TCP_MEM_HARD: usize = 1;
     /// Node-wide `tcp_mem` under pressure: the socket held more than its fair share.
     pub const TCP_MEM_FAIR_SHARE: usize = 2;
-    /// The memory of the socket's cgroup.
-    pub const MEMCG: usize = 3;
-    /// Not seen.
-    pub const UNKNOWN: usize = 4;
+    /// The memory of the socket's cgroup, or of one above it, in the v2 hierarchy (`memory.max`).
+    pub const MEMCG_V2: usize = 3;
+    /// The TCP memory of the socket's cgroup in the v1 hierarchy (`memory.kmem.tcp.limit_in_bytes`).
+    pub const MEMCG_V1_TCPMEM: usize = 4;
+    /// Not seen: no charge failed, and the kernel did not say what it compared.
+    pub const UNKNOWN: usize = 5;
     /// How many there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 6;
 }
 
 /// Slots of [`TallyValue::verdicts`]: queue by limit.
@@ -160,6 +164,8 @@ pub struct TallyValue {
     pub prunes: [u64; limit::COUNT],
     /// How many prunes kept the CPU how long, by [`stall`].
     pub stalls: [u64; stall::BUCKETS],
+    /// How many of these prunes spent how much of that in `tcp_collapse`, by [`stall`].
+    pub collapses: [u64; stall::BUCKETS],
     /// What else happened, by [`count`].
     pub counts: [u64; count::COUNT],
     /// Prunes that gave up: `RcvPruned`.
@@ -170,9 +176,10 @@ pub struct TallyValue {
     pub rcv_collapsed: u64,
     /// Admissions that failed before the prune path counted anything (6.17 and later).
     pub early_exits: u64,
-    /// Time that calls which pruned kept the CPU, from the first sign of trouble to the end of
-    /// `tcp_try_rmem_schedule`, in nanoseconds.
+    /// Time that calls of `tcp_try_rmem_schedule` which pruned kept the CPU, in nanoseconds.
     pub stall_ns: u64,
+    /// The part of it that `tcp_collapse` took, in nanoseconds.
+    pub collapse_ns: u64,
     /// Evidence held back because this owner had just sent some of the same kind.
     pub suppressed: u64,
     /// Pages of TCP memory allocated node-wide as compared at the last failure by `tcp_mem`; 0
@@ -189,12 +196,14 @@ impl TallyValue {
         verdicts: [0; VERDICT_SLOTS],
         prunes: [0; limit::COUNT],
         stalls: [0; stall::BUCKETS],
+        collapses: [0; stall::BUCKETS],
         counts: [0; count::COUNT],
         rcv_pruned: 0,
         ofo_pruned: 0,
         rcv_collapsed: 0,
         early_exits: 0,
         stall_ns: 0,
+        collapse_ns: 0,
         suppressed: 0,
         last_allocated_pages: 0,
         last_tcp_mem_max_pages: 0,

@@ -41,7 +41,9 @@ pub(crate) fn send(
     event.collapsed = verdict.collapsed;
     event.ofo_pruned = verdict.ofo_pruned;
     event.pruned = verdict.pruned;
-    event.allocated_pages = verdict.allocated_pages;
-    event.tcp_mem_max_pages = verdict.tcp_mem_max_pages;
+    let (ofo_empty, ofo_bytes) = sock::ofo_queue(sk, event.rmem_alloc);
+    event.ofo_empty = ofo_empty;
+    event.ofo_bytes = ofo_bytes;
+    event.compared = verdict.compared;
     record.submit(0);
 }

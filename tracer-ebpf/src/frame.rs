@@ -4,28 +4,25 @@
 //! buffer might not take the segment (a test that covers every kernel's own one), otherwise by the first
 //! failed `__sk_mem_schedule`. [`any_open`] lets every other program return at once.
 
-use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
+use aya_ebpf::bindings::BPF_NOEXIST;
 use tracer_common::{Frame, lost};
 
 use crate::{
     double::Twin,
+    kernel::Object,
     maps::{FRAMES, add, lose},
+    trouble,
 };
 
 /// No limit seen yet.
 pub(crate) const NO_LIMIT: u32 = u32::MAX;
-/// A 64-bit number that was not seen.
-pub(crate) const NOT_SEEN: u64 = u64::MAX;
 /// In place of `sk_rcvbuf` at entry: the receive buffer had room, so it cannot be what failed.
 pub(crate) const HAD_ROOM: u32 = u32::MAX;
 
 #[inline(always)]
-fn fresh(rcvbuf: u32) -> Frame {
+fn fresh(sk: Object, rcvbuf: u32) -> Frame {
     Frame {
-        // SAFETY: the helper has no precondition.
-        opened_ns: unsafe { bpf_ktime_get_ns() },
-        allocated_pages: NOT_SEEN,
-        tcp_mem_max_pages: NOT_SEEN,
+        opened_ns: trouble::began(sk),
         rcvbuf,
         first_limit: NO_LIMIT,
         last_limit: NO_LIMIT,
@@ -49,6 +46,16 @@ pub(crate) fn count(counts: &mut [u32; 2], twin: Twin) {
     count_by(counts, twin, 1);
 }
 
+/// Counts one more on behalf of a twin; whether the other one has not counted the same before.
+#[inline(always)]
+pub(crate) fn count_first(counts: &mut [u32; 2], twin: Twin) -> bool {
+    count(counts, twin);
+    match twin {
+        Twin::A => counts[0] > counts[1],
+        Twin::B => counts[1] > counts[0],
+    }
+}
+
 /// Counts several more on behalf of a twin.
 #[inline(always)]
 pub(crate) fn count_by(counts: &mut [u32; 2], twin: Twin, amount: u32) {
@@ -70,8 +77,9 @@ pub(crate) fn any_open() -> bool {
 
 /// Opens a fresh frame for the socket; one left over from a call whose end was missed is replaced.
 #[inline(always)]
-pub(crate) fn open(key: u64, rcvbuf: u32) -> Option<&'static mut Frame> {
-    let fresh = fresh(rcvbuf);
+pub(crate) fn open(sk: Object, rcvbuf: u32) -> Option<&'static mut Frame> {
+    let key = sk as u64;
+    let fresh = fresh(sk, rcvbuf);
     if FRAMES.insert(key, fresh, u64::from(BPF_NOEXIST)).is_ok() {
         add(&raw mut FRAMES_OPEN, 1);
     } else if FRAMES.insert(key, fresh, 0).is_err() {

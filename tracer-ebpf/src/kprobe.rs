@@ -138,6 +138,7 @@ entry!(k_forced_enter, data_queue::forced, A);
 entry!(k_prune_enter, prune::enter, A);
 entry!(k_prune_ofo_enter, prune::ofo_enter, A);
 entry!(k_collapse_one_enter, collapse::enter, A);
+entry!(k_collapse_enter, collapse::begins);
 entry!(k_data_queue_enter, drops::data_queue_enter, A);
 entry!(k_pressure_enter_enter, pressure::enters);
 entry!(k_pressure_leave_enter, pressure::leaves);
@@ -259,3 +260,4 @@ exit!(
     k_mptcp_options_exit,
     mptcp::left
 );
+exit!(23, 3, k_collapse_call, k_collapse_exit, collapse::ends);

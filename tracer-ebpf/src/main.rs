@@ -36,6 +36,8 @@ mod selfcheck;
 mod send_rcvq;
 mod sock;
 mod tally;
+mod timeline;
+mod trouble;
 mod verdict;
 
 #[unsafe(link_section = "license")]

@@ -1,8 +1,9 @@
-//! All maps. Sizes are those of a default run; user space may set others before load.
+//! Maps that more than one program file uses. User space sets the sizes of hash maps and of the ring of evidence before load, by
+//! the machine and its budget.
 
 use aya_ebpf::{
     macros::map,
-    maps::{Array, HashMap, PerCpuArray, RingBuf},
+    maps::{Array, HashMap, PerCpuHashMap, RingBuf},
 };
 use tracer_common::{Frame, SocketState, TallyKey, TallyValue, Verdict, lost, selfcheck};
 
@@ -51,9 +52,9 @@ pub(crate) static ZERO_WINDOW: HashMap<u64, u64> = HashMap::with_max_entries(102
 #[map]
 pub(crate) static PRESSURE_CALLS: HashMap<u64, u64> = HashMap::with_max_entries(1024, 0);
 
-/// Last seen values of the kernel's own counters.
+/// Last seen values of the kernel's own counters, plus 1.
 #[map]
-pub(crate) static MARKS: HashMap<MarkKey, u64> = HashMap::with_max_entries(4096, 0);
+pub(crate) static MARKS: PerCpuHashMap<MarkKey, u64> = PerCpuHashMap::with_max_entries(2048, 0);
 
 /// Live calls that a kretprobe will see return.
 #[map]
@@ -70,10 +71,6 @@ pub(crate) static BEGUN: HashMap<u64, Begun> = HashMap::with_max_entries(1024, 0
 /// Calls that the self-check saw begin, and calls that are live, on all CPUs.
 #[map]
 pub(crate) static FOLLOWED: Array<u64> = Array::with_max_entries(2, 0);
-
-/// The memory cgroup whose charge failed last on this CPU, 0 when the last one succeeded.
-#[map]
-pub(crate) static FAILED_CHARGE: PerCpuArray<u64> = PerCpuArray::with_max_entries(1, 0);
 
 /// What could not be kept, by [`tracer_common::lost`].
 #[map]

@@ -14,14 +14,14 @@ use crate::{
     maps::{MARKS, lose},
 };
 
-/// Which counter of which network namespace on which CPU.
+/// Which counter of which network namespace.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub(crate) struct MarkKey {
     /// Cookie of the namespace, else its address.
     net: u64,
     cell: u32,
-    cpu: u32,
+    reserved: u32,
 }
 
 #[inline(always)]
@@ -48,16 +48,21 @@ pub(crate) fn risen(sk: Object, index: u32) -> u64 {
     let key = MarkKey {
         net: if cookie == 0 { net as u64 } else { cookie },
         cell: index,
-        cpu,
+        reserved: 0,
     };
     let now = cell(net, index, cpu);
+    // 0 is the mark of a CPU that has made none.
+    let new_mark = now.wrapping_add(1);
     if let Some(mark) = MARKS.get_ptr_mut(&key) {
-        // SAFETY: the verifier knows the pointer; only this CPU uses this mark.
-        let before = unsafe { core::ptr::replace(mark, now) };
+        // SAFETY: the verifier knows the pointer; the mark is this CPU's own.
+        let mark = unsafe { core::ptr::replace(mark, new_mark) };
         // An address that was given to another namespace starts again.
-        return now.saturating_sub(before);
+        return match mark {
+            0 => 0,
+            mark => new_mark.saturating_sub(mark),
+        };
     }
-    if MARKS.insert(&key, &now, 0).is_err() {
+    if MARKS.insert(&key, &new_mark, 0).is_err() {
         lose(lost::MARKS_FULL);
     }
     0

@@ -9,12 +9,11 @@ use aya_ebpf::{
     programs::{FEntryContext, FExitContext},
 };
 use tracer_common::{
-    Verdict,
+    Compared, Verdict,
     tally::{limit, queue},
 };
 
 use crate::{
-    frame::NOT_SEEN,
     kernel::{Object, Slots, offset, slot},
     mib, sock, verdict,
 };
@@ -49,8 +48,7 @@ pub(crate) fn left(ctx: &impl Slots) {
         failed_ns: unsafe { bpf_ktime_get_ns() },
         skb: skb as u64,
         stall_ns: 0,
-        allocated_pages: NOT_SEEN,
-        tcp_mem_max_pages: NOT_SEEN,
+        compared: Compared::NOTHING,
         limit: limit::RCVBUF as u32,
         skb_len: sock::skb_len(skb),
         skb_truesize: verdict::truesize(skb),

@@ -2,11 +2,11 @@
 //! too many orphans or because TCP memory is over its hard limit; `TCPAbortOnMemory` rises with it.
 
 use aya_ebpf::{macros::fexit, programs::FExitContext};
-use tracer_common::tally::count;
+use tracer_common::{event::timeline::ABORT_ON_MEMORY, tally::count};
 
 use crate::{
     kernel::{Object, Slots, slot},
-    sock, tally,
+    sock, tally, timeline,
 };
 
 #[fexit]
@@ -19,6 +19,8 @@ pub(crate) fn check_oom_exit(ctx: FExitContext) -> i32 {
 pub(crate) fn checked(ctx: &impl Slots) {
     if slot!(ctx, 2) as u8 != 0 {
         let sk = slot!(ctx, 0) as Object;
-        tally::count(sk, sock::cookie(sk), count::ABORTS_ON_MEMORY, 1);
+        let cookie = sock::cookie(sk);
+        tally::count(sk, cookie, count::ABORTS_ON_MEMORY, 1);
+        timeline::send(sk, cookie, ABORT_ON_MEMORY, 0);
     }
 }

@@ -43,8 +43,20 @@ fn cgroup_of(sk: Object) -> Object {
 
 /// The id of a cgroup; 0 for none.
 #[inline(always)]
-fn cgroup_id(cgroup: Object) -> u64 {
+pub(crate) fn cgroup_id(cgroup: Object) -> u64 {
     read(follow(cgroup, offset!(cgroup_kn)), offset!(kernfs_id))
+}
+
+/// The number of a cgroup's hierarchy: 0 is the default (v2) one; all ones where it cannot be told.
+#[inline(always)]
+pub(crate) fn hierarchy_of(cgroup: Object) -> u32 {
+    if offset!(cgroup_root_hierarchy_id) == ABSENT {
+        return u32::MAX;
+    }
+    read(
+        follow(cgroup, offset!(cgroup_root)),
+        offset!(cgroup_root_hierarchy_id),
+    )
 }
 
 /// `cgroup:cgroup_mkdir(cgroup, path)`.
@@ -60,14 +72,7 @@ pub(crate) fn cgroup_mkdir(ctx: BtfTracePointContext) -> i32 {
     // SAFETY: the record is ours until submitted; every field is written before it is.
     unsafe {
         (*record_ptr).id = cgroup_id(cgroup);
-        (*record_ptr).hierarchy = if offset!(cgroup_root_hierarchy_id) == ABSENT {
-            u32::MAX
-        } else {
-            read(
-                follow(cgroup, offset!(cgroup_root)),
-                offset!(cgroup_root_hierarchy_id),
-            )
-        };
+        (*record_ptr).hierarchy = hierarchy_of(cgroup);
         core::ptr::write_bytes(record_ptr.cast::<u8>().add(16), 0, CGROUP_PATH_MAX);
         let buffer = &mut (*record_ptr).path;
         (*record_ptr).path_len = match bpf_probe_read_kernel_str_bytes(path, buffer) {

@@ -8,12 +8,15 @@ use aya_ebpf::{
     macros::{fentry, fexit},
     programs::{FEntryContext, FExitContext},
 };
-use tracer_common::tally::count;
+use tracer_common::{
+    event::timeline::{PRESSURE_ENTERED, PRESSURE_LEFT},
+    tally::count,
+};
 
 use crate::{
     kernel::{Object, Slots, offset, read, settings, slot},
     maps::{PRESSURE_CALLS, add},
-    mib, sock, tally,
+    mib, sock, tally, timeline, trouble,
 };
 
 /// Entries of [`PRESSURE_CALLS`].
@@ -54,8 +57,16 @@ fn close(sk: Object, cell: u32, which: usize) {
 #[inline(always)]
 fn attribute(sk: Object, cell: u32, which: usize) {
     let rise = mib::risen(sk, cell);
-    if rise != 0 {
-        tally::count(sk, sock::cookie(sk), which, rise);
+    if rise == 0 {
+        return;
+    }
+    let cookie = sock::cookie(sk);
+    tally::count(sk, cookie, which, rise);
+    if which == count::MEMORY_PRESSURES {
+        trouble::seen();
+        timeline::send(sk, cookie, PRESSURE_ENTERED, 0);
+    } else {
+        timeline::send(sk, cookie, PRESSURE_LEFT, rise);
     }
 }
 

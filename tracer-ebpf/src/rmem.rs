@@ -16,7 +16,7 @@ use crate::{
     frame::{self, HAD_ROOM, NO_LIMIT, larger},
     kernel::{Object, Slots, slot},
     maps::IN_SEND_RCVQ,
-    selfcheck, sock, tally, verdict,
+    selfcheck, sock, tally, trouble, verdict,
 };
 
 doubled!(fentry, FEntryContext, rmem_enter_a, rmem_enter_b, enter);
@@ -35,15 +35,17 @@ pub(crate) fn enter(ctx: &impl Slots, _twin: Twin) {
     let rcvbuf = sock::rcvbuf(sk);
     let wanted = u64::from(sock::rmem_alloc(sk)) + u64::from(sock::skb_len(skb));
     if wanted > u64::from(rcvbuf) {
-        let _ = frame::open(sk as u64, rcvbuf);
+        let _ = frame::open(sk, rcvbuf);
     } else {
         frame::drop_stale(sk as u64);
+        trouble::note(sk);
     }
 }
 
 #[inline(always)]
 pub(crate) fn exit(ctx: &impl Slots, _twin: Twin) {
     let failed = slot!(ctx, 3) as i32 != 0;
+    trouble::ended(slot!(ctx, 0) as Object);
     if !failed && !frame::any_open() && !selfcheck::wanted() {
         return;
     }
@@ -152,14 +154,13 @@ fn judge(sk: Object, skb: Object, frame: &Frame, call_failed: bool) -> [u32; 4] 
             ofo_skbs: larger(frame.ofo_skbs),
             ofo_bytes: larger(frame.ofo_bytes),
             stall_ns,
+            collapse_ns: frame.collapse_ns,
             now,
         },
     );
-    if !call_failed {
-        return counted;
-    }
-
-    let limit = if larger(frame.failed) == 0 {
+    let limit = if !call_failed {
+        judgement.prune.unwrap_or(NO_LIMIT)
+    } else if larger(frame.failed) == 0 {
         limit::RCVBUF as u32
     } else if frame.last_limit == NO_LIMIT {
         limit::UNKNOWN as u32
@@ -170,8 +171,7 @@ fn judge(sk: Object, skb: Object, frame: &Frame, call_failed: bool) -> [u32; 4] 
         failed_ns: now,
         skb: skb as u64,
         stall_ns,
-        allocated_pages: frame.allocated_pages,
-        tcp_mem_max_pages: frame.tcp_mem_max_pages,
+        compared: frame.compared,
         limit,
         skb_len: sock::skb_len(skb),
         skb_truesize: verdict::truesize(skb),
@@ -179,13 +179,17 @@ fn judge(sk: Object, skb: Object, frame: &Frame, call_failed: bool) -> [u32; 4] 
         ofo_pruned,
         pruned: u32::from(pruned),
     };
+    let queue = if !call_failed {
+        queue::ADMITTED
     // SAFETY: only the presence of the entry matters.
-    if unsafe { IN_SEND_RCVQ.get(sk as u64) }.is_some() {
-        verdict::record(sk, &verdict, queue::SEND_RCVQ);
+    } else if unsafe { IN_SEND_RCVQ.get(sk as u64) }.is_some() {
+        queue::SEND_RCVQ
     } else if sock::distance(sk, skb) > 0 {
-        verdict::record(sk, &verdict, queue::OFO);
+        queue::OFO
     } else {
         verdict::wait(sk as u64, &verdict);
-    }
+        return counted;
+    };
+    verdict::record(sk, &verdict, queue);
     counted
 }

@@ -1,21 +1,27 @@
 //! `__sk_mem_schedule(sk, size, kind)` (`net/core/sock.c`): asks for pages; and the tracepoint
 //! `sock:sock_exceed_buf_limit`, which tells the very numbers that were compared.
 
-use aya_ebpf::{macros::btf_tracepoint, programs::BtfTracePointContext};
-use tracer_common::{Frame, tally::limit};
+use tracer_common::{Frame, compared::NOT_SEEN, tally::limit};
 
 use crate::{
     charge,
     double::{Twin, doubled},
-    frame::{self, HAD_ROOM, NO_LIMIT, NOT_SEEN},
+    frame::{self, HAD_ROOM, NO_LIMIT},
     kernel::{Object, Slots, follow, offset, read, slot},
-    sock,
+    sock, trouble,
 };
 
 /// `SK_MEM_RECV`.
 const SK_MEM_RECV: i32 = 1;
 
 doubled!(fexit, FExitContext, schedule_exit_a, schedule_exit_b, exit);
+doubled!(
+    btf_tracepoint,
+    BtfTracePointContext,
+    exceed_buf_limit_a,
+    exceed_buf_limit_b,
+    exceeded
+);
 
 #[inline(always)]
 pub(crate) fn exit(ctx: &impl Slots, twin: Twin) {
@@ -23,21 +29,27 @@ pub(crate) fn exit(ctx: &impl Slots, twin: Twin) {
     if passed && !frame::any_open() {
         return;
     }
+    let sk = slot!(ctx, 0) as Object;
     if slot!(ctx, 2) as i32 != SK_MEM_RECV {
+        if !passed {
+            let _ = charge::take_failed(sk);
+        }
         return;
     }
-    let sk = slot!(ctx, 0) as Object;
     if passed {
         if let Some(frame) = frame::get(sk as u64) {
             frame::count(&mut frame.passed, twin);
         }
     } else if let Some(frame) = open_or_get(sk) {
-        let limit = limit_of(sk, frame);
-        if frame.first_limit == NO_LIMIT {
-            frame.first_limit = limit;
+        trouble::seen();
+        // Of two twins the first one labels: it takes what it labels by.
+        if frame::count_first(&mut frame.failed, twin) {
+            let limit = limit_of(sk, frame);
+            if frame.first_limit == NO_LIMIT {
+                frame.first_limit = limit;
+            }
+            frame.last_limit = limit;
         }
-        frame.last_limit = limit;
-        frame::count(&mut frame.failed, twin);
     }
 }
 
@@ -48,20 +60,25 @@ fn open_or_get(sk: Object) -> Option<&'static mut Frame> {
     }
     // Other protocols schedule receive memory too, but never close a frame.
     if sock::is_tcp(sk) {
-        frame::open(sk as u64, HAD_ROOM)
+        frame::open(sk, HAD_ROOM)
     } else {
         None
     }
 }
 
-/// Why this schedule failed: the order of tests in `__sk_mem_raise_allocated`.
+/// Why this schedule failed: the order of tests in `__sk_mem_raise_allocated`. Up to its low mark `tcp_mem`
+/// refuses nothing, and then it was the memory cgroup, even where its charge was not seen.
 #[inline(always)]
-fn limit_of(sk: Object, frame: &Frame) -> u32 {
-    if frame.charge_failed != 0 || charge::failed_for(sk) {
-        limit::MEMCG as u32
-    } else if frame.allocated_pages == NOT_SEEN {
+fn limit_of(sk: Object, frame: &mut Frame) -> u32 {
+    let told = frame.tcp_mem_compared != 0;
+    frame.tcp_mem_compared = 0;
+    let allocated = frame.compared.allocated_pages;
+    let [low, _, max] = frame.compared.tcp_mem_pages;
+    if charge::take_failed(sk) || (told && allocated <= low && low != NOT_SEEN) {
+        charge::refused_by(sk, &mut frame.compared)
+    } else if !told || max == NOT_SEEN {
         limit::UNKNOWN as u32
-    } else if frame.allocated_pages > frame.tcp_mem_max_pages {
+    } else if allocated > max {
         limit::TCP_MEM_HARD as u32
     } else {
         limit::TCP_MEM_FAIR_SHARE as u32
@@ -69,25 +86,22 @@ fn limit_of(sk: Object, frame: &Frame) -> u32 {
 }
 
 /// `sock:sock_exceed_buf_limit(sk, proto, allocated, kind)`.
-#[btf_tracepoint]
-pub(crate) fn exceed_buf_limit(ctx: BtfTracePointContext) -> i32 {
-    if slot!(&ctx, 3) as i32 != SK_MEM_RECV {
-        return 0;
+#[inline(always)]
+fn exceeded(ctx: &impl Slots, _twin: Twin) {
+    if slot!(ctx, 3) as i32 != SK_MEM_RECV {
+        return;
     }
-    let sk = slot!(&ctx, 0) as Object;
+    let sk = slot!(ctx, 0) as Object;
     let Some(frame) = open_or_get(sk) else {
-        return 0;
+        return;
     };
-    frame.allocated_pages = slot!(&ctx, 2);
-    #[cfg(feature = "log")]
-    aya_log_ebpf::debug!(
-        &ctx,
-        "a limit was exceeded: {} pages",
-        frame.allocated_pages
-    );
-    let proto = slot!(&ctx, 1) as Object;
-    let tcp_mem = follow(proto, offset!(proto_sysctl_mem));
-    let max: u64 = read(tcp_mem, 2 * size_of::<u64>() as u32);
-    frame.tcp_mem_max_pages = if max == 0 { NOT_SEEN } else { max };
-    0
+    frame.tcp_mem_compared = 1;
+    frame.compared.allocated_pages = slot!(ctx, 2);
+    let tcp_mem = follow(slot!(ctx, 1) as Object, offset!(proto_sysctl_mem));
+    if tcp_mem.is_null() {
+        return;
+    }
+    for (index, pages) in (0u32..).zip(&mut frame.compared.tcp_mem_pages) {
+        *pages = read(tcp_mem, index * size_of::<u64>() as u32);
+    }
 }

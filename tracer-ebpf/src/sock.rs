@@ -5,11 +5,11 @@ use aya_ebpf::{
     macros::btf_tracepoint,
     programs::BtfTracePointContext,
 };
-use tracer_common::{Tuple, layout::ABSENT, tally::count};
+use tracer_common::{Tuple, event::ABSENT_U32, layout::ABSENT, tally::count};
 
 use crate::{
     frame,
-    kernel::{Object, offset, read, read_into, slot, typed},
+    kernel::{Object, follow, offset, read, read_into, slot, typed},
     maps::SOCKETS,
     tally, verdict,
 };
@@ -78,6 +78,31 @@ pub(crate) fn unread(sk: Object) -> Option<u32> {
     }
     let rcv_nxt = read::<u32>(sk, offset!(tcp_rcv_nxt));
     Some(rcv_nxt.wrapping_sub(read::<u32>(sk, offset!(tcp_copied_seq))))
+}
+
+/// Whether the out-of-order queue is empty, and its memory. The memory is derived: what the receive side
+/// takes, less the receive queue as far as that can be walked.
+#[inline(always)]
+pub(crate) fn ofo_queue(sk: Object, rmem_alloc: u32) -> (u32, u32) {
+    /// Skbs of the receive queue that are looked at.
+    const WALKED: usize = 64;
+    if offset!(tcp_ofo_root) == ABSENT || offset!(skb_next) == ABSENT {
+        return (ABSENT_U32, ABSENT_U32);
+    }
+    if follow(sk, offset!(tcp_ofo_root)).is_null() {
+        return (1, 0);
+    }
+    let queue = sk.wrapping_add(offset!(sock_receive_queue) as usize);
+    let mut skb = follow(queue, 0);
+    let mut rest = rmem_alloc;
+    for _ in 0..WALKED {
+        if skb == queue {
+            return (0, rest);
+        }
+        rest = rest.saturating_sub(verdict::truesize(skb));
+        skb = follow(skb, offset!(skb_next));
+    }
+    (0, ABSENT_U32)
 }
 
 /// The socket's cookie; 0 where the kernel has given it none and cannot be asked to.

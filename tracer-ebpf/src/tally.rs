@@ -2,12 +2,14 @@
 
 use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
 use tracer_common::{
-    TallyKey, TallyValue, Verdict, lost,
+    TallyKey, TallyValue, Verdict,
+    compared::NOT_SEEN,
+    lost,
     tally::{count, limit, stall},
 };
 
 use crate::{
-    frame::{NO_LIMIT, NOT_SEEN},
+    frame::NO_LIMIT,
     kernel::{Object, settings},
     maps::{LAST_BUCKET, OVERFLOW, TALLIES, add, lose},
     owner, sock, verdict,
@@ -52,6 +54,7 @@ pub(crate) struct Prune {
     pub(crate) ofo_skbs: u32,
     pub(crate) ofo_bytes: u32,
     pub(crate) stall_ns: u64,
+    pub(crate) collapse_ns: u64,
     pub(crate) now: u64,
 }
 
@@ -66,6 +69,11 @@ pub(crate) fn prune(sk: Object, prune: &Prune) {
             add(cell(&raw mut (*tally).prunes, 0, prune.limit), 1);
             let stalls = (&raw mut (*tally).stalls).cast::<u64>();
             add(stalls.add(stall_bucket(prune.stall_ns)), 1);
+            if prune.collapse_ns != 0 {
+                let collapses = (&raw mut (*tally).collapses).cast::<u64>();
+                add(collapses.add(stall_bucket(prune.collapse_ns)), 1);
+                add(&raw mut (*tally).collapse_ns, prune.collapse_ns);
+            }
         }
         add_some(&raw mut (*tally).rcv_pruned, prune.rcv_pruned);
         add_some(&raw mut (*tally).early_exits, prune.early_exit);
@@ -171,9 +179,10 @@ pub(crate) fn verdict(tally: *mut TallyValue, queue: usize, verdict: &Verdict) {
             ),
             1,
         );
-        if verdict.allocated_pages != NOT_SEEN && verdict.tcp_mem_max_pages != NOT_SEEN {
-            (*tally).last_allocated_pages = verdict.allocated_pages;
-            (*tally).last_tcp_mem_max_pages = verdict.tcp_mem_max_pages;
+        let [_, _, max] = verdict.compared.tcp_mem_pages;
+        if verdict.compared.allocated_pages != NOT_SEEN && max != NOT_SEEN {
+            (*tally).last_allocated_pages = verdict.compared.allocated_pages;
+            (*tally).last_tcp_mem_max_pages = max;
         }
     }
 }

@@ -2,7 +2,7 @@
 //! error, never a guess.
 
 use thiserror::Error;
-use tracer_common::{ABI_VERSION, CgroupRecord, EventRecord, tally};
+use tracer_common::{ABI_VERSION, CgroupRecord, EventRecord, TimelineRecord, event, tally};
 use zerocopy::FromBytes as _;
 
 /// Why a record is refused.
@@ -19,6 +19,9 @@ pub enum DecodeError {
     /// It was written by another version.
     #[error("record of version {0}, this is version {ABI_VERSION}")]
     Version(u32),
+    /// A kind of timeline record that this version does not know.
+    #[error("record of the unknown kind {0}")]
+    Kind(u32),
     /// A queue or limit that this version does not know.
     #[error("record with the unknown queue {queue} or limit {limit}")]
     Verdict {
@@ -51,6 +54,28 @@ pub fn event(bytes: &[u8]) -> Result<EventRecord, DecodeError> {
             queue: record.queue,
             limit: record.limit,
         });
+    }
+    Ok(record)
+}
+
+/// Decodes one record of the timeline.
+///
+/// # Errors
+/// When it is cut off, of another version, or of a kind that does not exist.
+pub fn timeline(bytes: &[u8]) -> Result<TimelineRecord, DecodeError> {
+    let truncated = DecodeError::Truncated {
+        found: bytes.len(),
+        wanted: size_of::<TimelineRecord>(),
+    };
+    let (record, _) = TimelineRecord::read_from_prefix(bytes).map_err(|_| truncated)?;
+    if record.abi != ABI_VERSION {
+        return Err(DecodeError::Version(record.abi));
+    }
+    if (record.size as usize) < size_of::<TimelineRecord>() {
+        return Err(truncated);
+    }
+    if record.kind >= event::timeline::COUNT {
+        return Err(DecodeError::Kind(record.kind));
     }
     Ok(record)
 }
@@ -89,7 +114,7 @@ pub fn birth(bytes: &[u8]) -> Result<Birth, DecodeError> {
 
 #[cfg(test)]
 mod tests {
-    use tracer_common::{TallyKey, Tuple, event::CGROUP_PATH_MAX};
+    use tracer_common::{Compared, TallyKey, Tuple, event::CGROUP_PATH_MAX};
     use zerocopy::IntoBytes as _;
 
     use super::*;
@@ -113,8 +138,9 @@ mod tests {
             collapsed: 9,
             ofo_pruned: 10,
             pruned: 1,
-            allocated_pages: 11,
-            tcp_mem_max_pages: 12,
+            ofo_empty: 0,
+            ofo_bytes: 11,
+            compared: Compared::NOTHING,
         }
     }
 
@@ -171,6 +197,28 @@ mod tests {
             event(short.as_bytes()),
             Err(DecodeError::Truncated { .. })
         ));
+    }
+
+    #[test]
+    fn a_record_of_the_timeline_is_checked_like_any_other() {
+        let record = TimelineRecord {
+            abi: ABI_VERSION,
+            size: size_of::<TimelineRecord>() as u32,
+            at_ns: 1,
+            cookie: 2,
+            owner: TallyKey::default(),
+            kind: event::timeline::PRESSURE_LEFT,
+            milliseconds: 3,
+        };
+        let bytes = record.as_bytes();
+        assert_eq!(timeline(bytes), Ok(record));
+        for len in 0..bytes.len() {
+            assert!(timeline(&bytes[..len]).is_err(), "{len} bytes are enough");
+        }
+        let kind = TimelineRecord { kind: 3, ..record };
+        assert_eq!(timeline(kind.as_bytes()), Err(DecodeError::Kind(3)));
+        let newer = TimelineRecord { abi: 99, ..record };
+        assert_eq!(timeline(newer.as_bytes()), Err(DecodeError::Version(99)));
     }
 
     #[test]

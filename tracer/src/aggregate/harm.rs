@@ -35,6 +35,10 @@ pub struct Harm {
     pub stall_ns: u64,
     /// How many prunes kept it how long, by [`stall`].
     pub stalls: [u64; stall::BUCKETS],
+    /// The part of that time that `tcp_collapse` took, in nanoseconds.
+    pub collapse_ns: u64,
+    /// How many of these prunes spent how much of it there, by [`stall`].
+    pub collapses: [u64; stall::BUCKETS],
     /// Evidence held back.
     pub suppressed: u64,
 }
@@ -53,6 +57,8 @@ impl Default for Harm {
             early_exits: 0,
             stall_ns: 0,
             stalls: [0; stall::BUCKETS],
+            collapse_ns: 0,
+            collapses: [0; stall::BUCKETS],
             suppressed: 0,
         }
     }
@@ -69,7 +75,8 @@ impl Harm {
         let prunes = self.prunes.iter_mut().zip(value.prunes);
         let counts = self.counts.iter_mut().zip(value.counts);
         let stalls = self.stalls.iter_mut().zip(value.stalls);
-        for (count, more) in prunes.chain(counts).chain(stalls) {
+        let collapses = self.collapses.iter_mut().zip(value.collapses);
+        for (count, more) in prunes.chain(counts).chain(stalls).chain(collapses) {
             *count = count.saturating_add(more);
         }
         for (count, more) in [
@@ -78,6 +85,7 @@ impl Harm {
             (&mut self.collapsed, value.rcv_collapsed),
             (&mut self.early_exits, value.early_exits),
             (&mut self.stall_ns, value.stall_ns),
+            (&mut self.collapse_ns, value.collapse_ns),
             (&mut self.suppressed, value.suppressed),
         ] {
             *count = count.saturating_add(more);
@@ -92,6 +100,16 @@ impl Harm {
             add_to(&mut sum, &self.verdicts[q]);
         }
         sum
+    }
+
+    /// Prunes and verdicts by a memory cgroup, of either hierarchy.
+    #[must_use]
+    pub fn by_memcg(&self) -> u64 {
+        let refusals = self.refusals();
+        [limit::MEMCG_V2, limit::MEMCG_V1_TCPMEM]
+            .into_iter()
+            .flat_map(|limit| [refusals[limit], self.prunes[limit]])
+            .fold(0, u64::saturating_add)
     }
 
     /// Whether anything happened to this owner.

@@ -27,6 +27,8 @@ pub struct Part {
     pub fileless: u64,
     /// What those take from `tcp_mem`.
     pub fileless_held: u64,
+    /// Of `fileless`, those that were closed by their application: orphans, as `/proc/net/sockstat` counts them.
+    pub orphans: u64,
     /// Of `sockets`, those whose memory the kernel did not tell although they have some: their payload
     /// stands for it, which is less.
     pub unmeasured: u64,
@@ -45,6 +47,13 @@ impl Part {
         }
         let fileless = socket.inode == 0;
         self.fileless += u64::from(fileless);
+        let closed = matches!(
+            socket.state,
+            TcpState::FinWait1 | TcpState::FinWait2 | TcpState::Closing | TcpState::LastAck
+        );
+        // What is in FIN-WAIT-2 without memory is a stand-in for TIME-WAIT (`tcp_time_wait`).
+        let stand_in = fileless && socket.state == TcpState::FinWait2 && socket.memory.is_none();
+        self.orphans += u64::from(fileless && closed && !stand_in);
         match socket.memory {
             Some(memory) => {
                 self.held += memory.held();
@@ -55,7 +64,7 @@ impl Part {
             }
             // Both are small stand-ins without queues (`inet_timewait_sock`, `request_sock`): the
             // kernel tells no memory because there is none.
-            None if matches!(socket.state, TcpState::TimeWait | TcpState::SynRecv) => {}
+            None if stand_in || matches!(socket.state, TcpState::TimeWait | TcpState::SynRecv) => {}
             // Payload is less than the memory it lies in, but a leak shows by it all the same.
             None => {
                 self.unmeasured += 1;
@@ -80,6 +89,7 @@ impl Part {
         self.unread += other.unread;
         self.fileless += other.fileless;
         self.fileless_held += other.fileless_held;
+        self.orphans += other.orphans;
         self.unmeasured += other.unmeasured;
         self.waiting += other.waiting;
     }
@@ -142,9 +152,26 @@ mod tests {
             cookie: 1,
             cgroup_id: Some(1),
             memory,
+            clamped: None,
             unread,
             unsent: 0,
         }
+    }
+
+    #[test]
+    fn orphans_are_full_sockets_that_were_closed() {
+        let memory = Some(SocketMemory::default());
+        let sockets = [
+            socket(TcpState::FinWait1, 0, memory, 0),
+            socket(TcpState::LastAck, 0, memory, 0),
+            socket(TcpState::FinWait1, 5, memory, 0), // shut down, not closed
+            socket(TcpState::FinWait2, 0, None, 0),   // a stand-in
+            socket(TcpState::Established, 0, memory, 0), // not accepted yet
+        ];
+        let groups = by_group(&sockets, &|_| Owner::of_kind(OwnerKind::Kernel));
+        let total = groups[&Group::Kernel].total();
+        assert_eq!((total.orphans, total.fileless), (2, 4));
+        assert_eq!(total.unmeasured, 0);
     }
 
     #[test]

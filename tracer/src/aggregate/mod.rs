@@ -58,6 +58,9 @@ fn subtract(later: &TallyValue, earlier: &TallyValue) -> TallyValue {
     for (later, earlier) in value.stalls.iter_mut().zip(earlier.stalls) {
         since(later, earlier);
     }
+    for (later, earlier) in value.collapses.iter_mut().zip(earlier.collapses) {
+        since(later, earlier);
+    }
     for (later, earlier) in value.counts.iter_mut().zip(earlier.counts) {
         since(later, earlier);
     }
@@ -66,6 +69,7 @@ fn subtract(later: &TallyValue, earlier: &TallyValue) -> TallyValue {
     since(&mut value.rcv_collapsed, earlier.rcv_collapsed);
     since(&mut value.early_exits, earlier.early_exits);
     since(&mut value.stall_ns, earlier.stall_ns);
+    since(&mut value.collapse_ns, earlier.collapse_ns);
     since(&mut value.suppressed, earlier.suppressed);
     value
 }
@@ -116,7 +120,7 @@ mod tests {
         let mut value = TallyValue::ZERO;
         value.verdicts[slot(queue::OFO, limit::RCVBUF)] = ofo;
         value.verdicts[slot(queue::RCV, limit::TCP_MEM_HARD)] = rcv;
-        value.verdicts[slot(queue::SEND_RCVQ, limit::MEMCG)] = repair;
+        value.verdicts[slot(queue::SEND_RCVQ, limit::MEMCG_V2)] = repair;
         value.verdicts[slot(queue::FORCED, limit::UNKNOWN)] = forced;
         value
     }
@@ -127,10 +131,10 @@ mod tests {
         assert_eq!(attributed(&value, Counter::TCPOFODrop), 3);
         assert_eq!(attributed(&value, Counter::TCPRcvQDrop), 5 + 7);
         let pruned = TallyValue {
-            prunes: [1, 2, 4, 8, 16],
+            prunes: [1, 2, 4, 8, 16, 32],
             ..TallyValue::ZERO
         };
-        assert_eq!(attributed(&pruned, Counter::PruneCalled), 31);
+        assert_eq!(attributed(&pruned, Counter::PruneCalled), 63);
     }
 
     #[test]

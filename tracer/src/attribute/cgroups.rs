@@ -127,6 +127,12 @@ impl CgroupTable {
         self.by_path.get(path).copied()
     }
 
+    /// Those that live, with their paths.
+    pub fn living(&self) -> impl Iterator<Item = (u64, &str)> {
+        let living = self.by_id.iter().filter(|(_, entry)| !entry.dead);
+        living.map(|(id, entry)| (*id, &*entry.path))
+    }
+
     /// How many are known.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -52,6 +52,7 @@ fn socket(cgroup_id: Option<u64>, inode: u32) -> Socket {
         cookie: 1,
         cgroup_id,
         memory: Some(SocketMemory::default()),
+        clamped: None,
         unread: 0,
         unsent: 0,
     }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use super::{cgroups, pod_logs::PodLogs, resolve::Attributor};
-use crate::holders::Socket;
+use crate::{holders::Socket, indicators::memcg};
 
 /// Time for the search through descriptors.
 const DESCRIPTORS_BUDGET: Duration = Duration::from_secs(2);
@@ -60,6 +60,29 @@ impl Sources {
             // the process is the owner.
             None => attributor.cgroups.learn(ROOT_ID, "/"),
         }
+    }
+
+    /// Reads the events of all memory cgroups; `None` where no v2 hierarchy accounts memory.
+    #[must_use]
+    pub fn memory_events(&self, attributor: &Attributor) -> Option<memcg::Readings> {
+        let root = cgroups::find_root(&self.cgroup_root, &self.proc)?;
+        let living = attributor.cgroups.living();
+        attributor
+            .memory_unified
+            .then(|| memcg::read(&root, living))
+    }
+
+    /// The memory cgroups to which something happened since a reading; `None` where none can be made.
+    #[must_use]
+    pub fn pressed(
+        &self,
+        attributor: &Attributor,
+        before: Option<&memcg::Readings>,
+    ) -> Option<Vec<memcg::Pressed>> {
+        let root = cgroups::find_root(&self.cgroup_root, &self.proc)?;
+        let after = self.memory_events(attributor)?;
+        let path_of = |id| attributor.cgroups.path(id);
+        Some(memcg::pressed(&root, before?, &after, path_of))
     }
 
     /// Looks for the processes that hold those sockets whose cgroup tells nothing.

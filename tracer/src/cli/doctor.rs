@@ -8,7 +8,7 @@ use crate::{
     kernel::{Facts, Plan, plan},
     output::{self, json},
     probe::{Price, Tracer},
-    report::{Checkup, checkup},
+    report::{self, Checkup, checkup, plan::Maps},
     session::{node, settings},
 };
 
@@ -28,7 +28,7 @@ pub(super) struct Args {
 pub(super) fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
     paths.sources()?;
     let facts = paths.facts();
-    let (plan, price) = try_plan(paths, args, &facts);
+    let (plan, loaded) = try_plan(paths, args, &facts);
     let can_trace = plan.impossible.is_none();
     let checkup = Checkup {
         schema: checkup::SCHEMA.to_owned(),
@@ -36,8 +36,11 @@ pub(super) fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
         node: node(&paths.proc, memory::read(&paths.proc).page_size),
         can_trace,
         checks: checkup::checks(&facts),
-        plan: (&plan).into(),
-        price: price.as_ref().map(Into::into),
+        plan: report::Plan {
+            maps: loaded.map(|(_, maps)| maps),
+            ..(&plan).into()
+        },
+        price: loaded.map(|(price, _)| (&price).into()),
     };
     let text = match args.output {
         Format::Table => output::checkup::table(&checkup),
@@ -54,7 +57,7 @@ pub(super) fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// The plan as the kernel takes it, and its price.
-fn try_plan(paths: &Paths, args: &Args, facts: &Facts) -> (Plan, Option<Price>) {
+fn try_plan(paths: &Paths, args: &Args, facts: &Facts) -> (Plan, Option<(Price, Maps)>) {
     let plan = plan::plan(facts, args.bounds.probe_flavour);
     let (None, Ok(types)) = (&plan.impossible, &facts.types) else {
         return (plan, None);
@@ -68,8 +71,8 @@ fn try_plan(paths: &Paths, args: &Args, facts: &Facts) -> (Plan, Option<Price>) 
         &paths.btf,
     ) {
         Ok(tracer) => {
-            let price = tracer.price();
-            (tracer.plan.clone(), Some(price))
+            let loaded = (tracer.price(), tracer.maps());
+            (tracer.plan.clone(), Some(loaded))
         }
         Err(error) => (
             Plan::impossible(format!("{:#}", anyhow::Error::from(error))),

@@ -17,7 +17,12 @@ use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::{attribute::Sources, kernel, kernel::plan::ProbeFlavour, probe::Sizes};
+use crate::{
+    attribute::Sources,
+    kernel,
+    kernel::plan::ProbeFlavour,
+    probe::{Sizes, default_budget, possible_cpus},
+};
 
 /// Who fills the TCP memory of this node, who suffers, and which limit refused.
 #[derive(Debug, Parser)]
@@ -94,29 +99,39 @@ impl Paths {
 /// Bounds of what the kernel programs keep.
 #[derive(Clone, Copy, Debug, Args)]
 struct Bounds {
+    /// Kernel memory for the maps; 16 MiB and 64 KiB for each possible CPU by default. The sizes below
+    /// follow from it unless they are given.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u64).range(1 << 20..=1 << 32))]
+    map_bytes: Option<u64>,
     /// Owners (cgroup and network namespace) that are counted each for itself; the rest is counted
     /// together.
-    #[arg(long, value_name = "N", default_value_t = 4096,
-          value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
-    max_owners: u32,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    max_owners: Option<u32>,
+    /// Network namespaces whose rest is counted together; what is beyond is counted in one sum.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 16))]
+    max_namespaces: Option<u32>,
     /// Sockets whose share of the counts is kept.
-    #[arg(long, value_name = "N", default_value_t = 8192,
-          value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
-    max_sockets: u32,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 20))]
+    max_sockets: Option<u32>,
     /// Bytes of the buffer for evidence: a power of two from 4096 on.
-    #[arg(long, value_name = "BYTES", default_value_t = 1 << 20, value_parser = ring_bytes)]
-    ring_bytes: u32,
+    #[arg(long, value_name = "BYTES", value_parser = ring_bytes)]
+    ring_bytes: Option<u32>,
     /// How functions of the kernel are probed.
     #[arg(long, value_enum, default_value_t)]
     probe_flavour: ProbeFlavour,
 }
 
 impl Bounds {
-    const fn sizes(&self) -> Sizes {
+    fn sizes(&self) -> Sizes {
+        let cpus = possible_cpus();
+        let budget = self.map_bytes.unwrap_or_else(|| default_budget(cpus));
+        let within = Sizes::within(budget, cpus);
         Sizes {
-            owners: self.max_owners,
-            sockets: self.max_sockets,
-            ring_bytes: self.ring_bytes,
+            owners: self.max_owners.unwrap_or(within.owners),
+            namespaces: self.max_namespaces.unwrap_or(within.namespaces),
+            sockets: self.max_sockets.unwrap_or(within.sockets),
+            ring_bytes: self.ring_bytes.unwrap_or(within.ring_bytes),
+            ..within
         }
     }
 }

@@ -56,7 +56,8 @@ pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> 
     let mut out = open(args.out.as_deref())?;
     let sources = paths.sources()?;
     let attributor = sources.read();
-    let start = survey(&sources.proc);
+    let mut start = survey(&sources.proc);
+    start.memcgs = sources.memory_events(&attributor);
     let node = node(&sources.proc, start.memory.page_size);
     let observation = if args.duration.is_zero() {
         let plan = Plan::impossible("a snapshot traces nothing".to_owned());

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, bail};
 use clap::ValueEnum;
-use tracer_common::{EventRecord, lost};
+use tracer_common::{EventRecord, TallyKey, lost};
 
 use super::{Bounds, Paths, report::open_watch, stop};
 use crate::{
@@ -92,8 +92,8 @@ fn print(
 ) -> anyhow::Result<()> {
     let at = wall_clock();
     for record in records {
-        let owner = watch.attributor.owner_of(&record.owner);
-        let event = Evidence::new(record, (&owner).into(), at(record.at_ns), page_size);
+        let name = |key: &TallyKey| (&watch.attributor.owner_of(key)).into();
+        let event = Evidence::new(record, &name, at(record.at_ns), page_size);
         match lines {
             Lines::Table => writeln!(out, "{}", events::table_line(&event))?,
             Lines::Ndjson => writeln!(out, "{}", events::ndjson_line(&event)?.trim_end())?,

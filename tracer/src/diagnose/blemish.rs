@@ -85,7 +85,7 @@ fn residuals(rows: &[Reconciliation]) -> Vec<String> {
             (Some(residual), ..) if residual != 0 => {
                 let bound = match row.bound {
                     Some(bound) if residual.unsigned_abs() <= bound => {
-                        format!(" (within the bound {bound} of readings at two instants)")
+                        format!(" (within its bound of {bound})")
                     }
                     _ => String::new(),
                 };

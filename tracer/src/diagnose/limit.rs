@@ -131,18 +131,18 @@ mod tests {
     use super::*;
     use crate::report::TcpMemBytes;
 
-    fn tallied(refusals: [u64; 5], prunes: [u64; 5]) -> Tallied {
+    fn tallied(refusals: [u64; limit::COUNT], prunes: [u64; limit::COUNT]) -> Tallied {
         Tallied {
             refusals,
             prunes,
-            forced: [0; 5],
+            forced: [0; limit::COUNT],
         }
     }
 
     #[test]
     fn most_refusals_win_and_hard_and_fair_share_are_one_limit() {
         // rcvbuf 10, hard 4, fair share 7: tcp_mem has 11.
-        let findings = tallied([10, 4, 7, 0, 0], [100, 1, 1, 0, 0]).findings();
+        let findings = tallied([10, 4, 7, 0, 0, 0], [100, 1, 1, 0, 0, 0]).findings();
         assert_eq!(findings[0].limit, Limit::TcpMem);
         assert_eq!(findings[0].refusals, 11);
         assert_eq!(findings[0].detail, Some(Detail::FairShare));
@@ -155,16 +155,20 @@ mod tests {
 
     #[test]
     fn prunes_break_ties_and_stand_alone() {
-        let findings = tallied([5, 0, 0, 5, 0], [1, 0, 0, 2, 0]).findings();
+        let findings = tallied([5, 0, 0, 5, 0, 0], [1, 0, 0, 2, 0, 0]).findings();
         assert_eq!(findings[0].limit, Limit::Memcg);
-        let findings = tallied([0; 5], [0, 0, 0, 0, 3]).findings();
+        let findings = tallied([0; limit::COUNT], [0, 0, 0, 0, 0, 3]).findings();
         assert_eq!((findings[0].limit, findings[0].prunes), (Limit::Unknown, 3));
-        assert!(tallied([0; 5], [0; 5]).findings().is_empty());
+        assert!(
+            tallied([0; limit::COUNT], [0; limit::COUNT])
+                .findings()
+                .is_empty()
+        );
     }
 
     #[test]
     fn an_even_split_is_called_hard() {
-        let findings = tallied([0, 2, 2, 0, 0], [0; 5]).findings();
+        let findings = tallied([0, 2, 2, 0, 0, 0], [0; limit::COUNT]).findings();
         assert_eq!(findings[0].detail, Some(Detail::Hard));
     }
 

@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     output::{size, text},
-    report::{Detail, Limit, TcpMemory},
+    report::{Detail, Limit, MemcgPressure, TcpMemory},
 };
 
 /// Longest note of the plan within a summary, in characters.
@@ -39,6 +39,8 @@ pub struct Case<'a> {
     pub memory: &'a TcpMemory,
     /// The memory cgroups that refused, in words.
     pub scope: Option<&'a str>,
+    /// Memory cgroups under pressure, the worst first.
+    pub memcgs: &'a [MemcgPressure],
     /// What the plan says about what it does not see.
     pub blind: &'a [String],
     /// What makes the counts less than exact.
@@ -59,6 +61,7 @@ pub fn summary(case: &Case<'_>) -> String {
         },
     };
     parts.extend(words::besides(case.findings.get(1..).unwrap_or_default()));
+    parts.extend(words::pressed(case.memcgs));
     let mut summary = parts.join("; ");
     summary.push('.');
     for blemish in case.blemishes {
@@ -76,7 +79,7 @@ fn tcp_mem(case: &Case<'_>, finding: &Finding) -> Vec<String> {
     let how = match finding.detail {
         Some(Detail::FairShare) => ", sockets over their fair share under pressure",
         Some(Detail::Hard) => ", over its hard limit",
-        None => "",
+        Some(Detail::V2 | Detail::V1Tcpmem) | None => "",
     };
     let fill = case
         .memory
@@ -149,7 +152,7 @@ fn memcg(case: &Case<'_>, finding: &Finding) -> Vec<String> {
     let scope = case.scope.unwrap_or("a cgroup that is gone");
     let mut parts = vec![
         format!(
-            "Memory of {scope}, or of a cgroup above it, {} in {}",
+            "Memory of {scope} {} in {}",
             words::did(finding),
             window(case)
         ),

@@ -8,7 +8,7 @@ use crate::{
         size,
         text::{self, NAME_MAX},
     },
-    report::{LOSSES_BESIDES, Limit, Owner, TcpMemory},
+    report::{LOSSES_BESIDES, Limit, MemcgPressure, Owner, TcpMemory},
 };
 
 /// An owner's name within a sentence.
@@ -39,6 +39,36 @@ pub(super) fn lost_besides(victims: &[Sufferer]) -> Option<String> {
             name(&worst.victim.owner)
         )
     })
+}
+
+/// The memory cgroup whose sockets are held back although nothing is refused; nothing when there is none.
+pub(super) fn pressed(memcgs: &[MemcgPressure]) -> Option<String> {
+    let held_back = |it: &&MemcgPressure| {
+        it.sock_bytes.is_some_and(|bytes| bytes > 0)
+            && (it.max_events > Some(0) || it.sock_throttled > Some(0))
+    };
+    let worst = memcgs.iter().find(held_back)?;
+    let others = memcgs.iter().filter(held_back).count() as u64 - 1;
+    let more = match others {
+        0 => String::new(),
+        n => format!(", and that of {n} more"),
+    };
+    let held = match worst.windows_clamped {
+        Some(0) => "no window of its sockets is held small yet".to_owned(),
+        Some(n) => format!(
+            "the kernel holds {} of its sockets small",
+            size::count(n, "window")
+        ),
+        None => "the kernel may hold the windows of its sockets small".to_owned(),
+    };
+    Some(format!(
+        "the memory cgroup of {} met its limit {}{more}: {held}",
+        name(&worst.owner),
+        size::count(
+            worst.max_events.max(worst.sock_throttled).unwrap_or(0),
+            "time"
+        ),
+    ))
 }
 
 /// What a limit did: `refused 7 segments`, or `pruned 3 times and refused nothing`.

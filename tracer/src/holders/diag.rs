@@ -32,14 +32,23 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
+const INET_DIAG_INFO: u16 = 2;
 const INET_DIAG_SKMEMINFO: u16 = 7;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 /// `INET_DIAG_SKMEMINFO` among the extensions asked for.
 const MEMORY_BIT: u8 = 1 << (INET_DIAG_SKMEMINFO - 1);
+/// `INET_DIAG_INFO` among the extensions asked for.
+const INFO_BIT: u8 = 1 << (INET_DIAG_INFO - 1);
 /// Flags in the type of an attribute (`NLA_F_NESTED`, `NLA_F_NET_BYTEORDER`).
 const NLA_TYPE_MASK: u16 = 0x3fff;
 /// States 1 to 13; 13 is `TCP_BOUND_INACTIVE` (Linux 6.8), which older kernels ignore.
 const ALL_STATES: u32 = 0x3ffe;
+/// Those in which data may still arrive: ESTABLISHED, FIN-WAIT-1 and FIN-WAIT-2.
+const RECEIVING_STATES: u32 = 1 << 1 | 1 << 4 | 1 << 5;
+/// Offset of `tcpi_rcv_ssthresh` in `tcp_info` (`include/uapi/linux/tcp.h`).
+const RCV_SSTHRESH: usize = 64;
+/// Offset of `tcpi_advmss`.
+const ADVMSS: usize = 84;
 
 /// A datagram that does not follow the format.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -86,10 +95,21 @@ pub fn request(family: u8, sequence: u32) -> [u8; REQUEST] {
 /// The request for all TCP sockets of both families, in any state, with memory.
 #[must_use]
 pub fn request_both(sequence: u32) -> [u8; REQUEST_BOTH] {
+    both(sequence, MEMORY_BIT, ALL_STATES)
+}
+
+/// The request for the receive windows of all TCP sockets of both families to which data may arrive. The kernel takes each
+/// socket's lock to tell them (`tcp_get_info`), so this is for a few namespaces only.
+#[must_use]
+pub fn request_windows(sequence: u32) -> [u8; REQUEST_BOTH] {
+    both(sequence, INFO_BIT, RECEIVING_STATES)
+}
+
+fn both(sequence: u32, extensions: u8, states: u32) -> [u8; REQUEST_BOTH] {
     let mut bytes = [0; REQUEST_BOTH];
     header(&mut bytes, TCPDIAG_GETSOCK, sequence);
-    bytes[HEADER + 3] = MEMORY_BIT;
-    bytes[HEADER + 52..HEADER + 56].copy_from_slice(&ALL_STATES.to_ne_bytes());
+    bytes[HEADER + 3] = extensions;
+    bytes[HEADER + 52..HEADER + 56].copy_from_slice(&states.to_ne_bytes());
     bytes
 }
 
@@ -189,17 +209,26 @@ fn socket(body: &[u8], netns_inum: u32) -> Option<Result<Socket, DiagError>> {
         cookie: u64::from(u32_at(body, 44)?) | u64::from(u32_at(body, 48)?) << 32,
         cgroup_id: None,
         memory: None,
+        clamped: None,
         unread: u32_at(body, 56)?,
         unsent: u32_at(body, 60)?,
     };
     for (kind, value) in Attributes(body.get(DIAG_MSG..)?) {
         match kind {
             INET_DIAG_SKMEMINFO => socket.memory = memory(value),
+            INET_DIAG_INFO => socket.clamped = clamped(value),
             INET_DIAG_CGROUP_ID => socket.cgroup_id = bytes_at(value, 0).map(u64::from_ne_bytes),
             _ => {}
         }
     }
     Some(Ok(socket))
+}
+
+/// Whether the window is held at four segments or fewer, as under memory pressure (`__tcp_select_window`, `tcp_grow_window`,
+/// `net/ipv4/tcp_output.c` and `tcp_input.c`).
+fn clamped(info: &[u8]) -> Option<bool> {
+    let (ssthresh, segment) = (u32_at(info, RCV_SSTHRESH)?, u32_at(info, ADVMSS)?);
+    Some(ssthresh <= segment.saturating_mul(4))
 }
 
 /// The nine numbers of `sk_get_meminfo`; `None` when there are fewer (before Linux 4.7).

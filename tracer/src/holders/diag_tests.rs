@@ -123,6 +123,7 @@ fn a_socket_with_memory_and_cgroup() {
             backlog: 512,
             drops: 3,
         }),
+        clamped: None,
         unread: 30_001,
         unsent: 12,
     };
@@ -133,6 +134,29 @@ fn a_socket_with_memory_and_cgroup() {
             ..Decoded::default()
         }
     );
+}
+
+#[test]
+fn a_window_of_four_segments_is_clamped() {
+    let bytes = request_windows(9);
+    assert_eq!(bytes[16..20], [0, 0, 0, 2]);
+    assert_eq!(bytes[68..72], 0x32_u32.to_ne_bytes());
+    // `tcp_info`: rcv_ssthresh is its 15th word after eight bytes, advmss its 20th (`include/uapi/linux/tcp.h`).
+    let info = |ssthresh: u32, segment: u32| {
+        let mut info = vec![0; 104];
+        info[8 + 14 * 4..][..4].copy_from_slice(&ssthresh.to_ne_bytes());
+        info[8 + 19 * 4..][..4].copy_from_slice(&segment.to_ne_bytes());
+        info
+    };
+    let clamped = |info: &[u8]| {
+        let mut body = v4();
+        body.extend(attribute(2, info));
+        let decoded = decode(&message(18, 2, SEQUENCE, &body), NETNS, SEQUENCE).unwrap();
+        decoded.sockets[0].clamped
+    };
+    assert_eq!(clamped(&info(5840, 1460)), Some(true));
+    assert_eq!(clamped(&info(5841, 1460)), Some(false));
+    assert_eq!(clamped(&info(5840, 1460)[..80]), None, "cut off");
 }
 
 #[test]

@@ -6,5 +6,5 @@ pub mod proc_tcp;
 pub mod scan;
 pub mod socket;
 
-pub use scan::{scan, scan_namespaces, unlisted};
+pub use scan::{scan, scan_namespaces, unlisted, windows};
 pub use socket::{Scan, Socket, TcpState};

@@ -88,6 +88,17 @@ pub(super) fn dump(netns_inum: u32, deadline: Instant) -> Result<Dump, DumpError
     Ok(all)
 }
 
+/// Receive windows of the TCP sockets of the network namespace that the calling thread is in.
+pub(super) fn dump_windows(netns_inum: u32, deadline: Instant) -> Result<Dump, DumpError> {
+    let mut asker = Asker {
+        socket: open()?,
+        sequence: 0,
+        netns_inum,
+        deadline,
+    };
+    asker.ask(|sequence| diag::request_windows(sequence).to_vec())
+}
+
 struct Asker {
     socket: OwnedFd,
     sequence: u32,

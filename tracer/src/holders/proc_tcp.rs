@@ -39,6 +39,7 @@ fn socket(line: &str, netns_inum: u32) -> Option<Socket> {
         cookie: 0,
         cgroup_id: None,
         memory: None,
+        clamped: None,
         unread: u32::from_str_radix(unread, 16).ok()?,
         unsent: u32::from_str_radix(unsent, 16).ok()?,
     })
@@ -87,6 +88,7 @@ mod tests {
             cookie: 0,
             cgroup_id: None,
             memory: None,
+            clamped: None,
             unread: 30_001,
             unsent: 12,
         };

@@ -10,7 +10,7 @@
 //! still lists the sockets, with payload but without memory, and the gap is named.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     fs,
     io::ErrorKind,
     path::Path,
@@ -26,6 +26,8 @@ use crate::indicators::netns::{self, Netns, Place};
 
 /// Time for all namespaces together.
 const BUDGET: Duration = Duration::from_secs(20);
+/// Time for the windows of a few.
+const WINDOWS_BUDGET: Duration = Duration::from_secs(2);
 
 /// Lists every TCP socket that a procfs and `sock_diag` show. Ends within about 20 seconds whatever
 /// happens; what could not be read is in the gaps.
@@ -63,6 +65,26 @@ pub fn scan_namespaces(proc: &Path, namespaces: &[Netns]) -> Scan {
         .map(|(gap, count)| format!("{gap} ({count} of {total} network namespaces)"));
     scan.gaps.extend(told);
     scan
+}
+
+/// The sockets of some network namespaces to which data may arrive, each with whether its window is held small. `None` where one of
+/// them cannot be asked: a part would be taken for the whole.
+#[must_use]
+pub fn windows(proc: &Path, wanted: &BTreeSet<u32>) -> Option<Vec<Socket>> {
+    let deadline = Instant::now() + WINDOWS_BUDGET;
+    let listing = netns::list(proc);
+    let namespaces = listing.namespaces.into_iter();
+    let namespaces: Vec<Netns> = namespaces
+        .filter(|netns| wanted.contains(&netns.inum))
+        .collect();
+    let visit = netns::visit(proc, &namespaces, |netns, place| {
+        let dump = place
+            .inside
+            .then(|| netlink::dump_windows(netns.inum, deadline));
+        dump?.ok().map(|dump| once(dump.sockets))
+    });
+    let parts: Option<Vec<_>> = visit.results.into_iter().collect();
+    Some(parts?.into_iter().flatten().collect())
 }
 
 /// How many TCP sockets the node has beyond those listed, given how many are allocated

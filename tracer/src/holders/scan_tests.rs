@@ -16,6 +16,7 @@ fn socket(cookie: u64, state: TcpState) -> Socket {
         cookie,
         cgroup_id: None,
         memory: None,
+        clamped: None,
         unread: 0,
         unsent: 0,
     }

@@ -1,6 +1,8 @@
 //! One socket and its memory, as `sock_diag` tells it.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use tracer_common::Tuple;
 
 /// State of a TCP socket (`include/net/tcp_states.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -62,10 +64,44 @@ pub struct Socket {
     pub cgroup_id: Option<u64>,
     /// `None` where the kernel did not tell the memory of this socket.
     pub memory: Option<SocketMemory>,
+    /// Whether its receive window is held at four segments or fewer; `None` where that was not asked for.
+    pub clamped: Option<bool>,
     /// Payload in the receive queue that nobody has read, in bytes; for a listener, connections waiting.
     pub unread: u32,
     /// Payload in the send queue not acknowledged, in bytes; for a listener, the limit of the backlog.
     pub unsent: u32,
+}
+
+/// What tells connections of a node apart while they live: inode number of the network namespace, local and remote end. IPv4
+/// stands as itself, however the socket speaks it.
+pub type Ends = (u32, SocketAddr, SocketAddr);
+
+impl Socket {
+    /// Its ends.
+    #[must_use]
+    pub fn ends(&self) -> Ends {
+        let plain = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
+        (self.netns_inum, plain(self.local), plain(self.remote))
+    }
+
+    /// The ends that kernel programs saw; `None` when the family is neither IPv4 nor IPv6.
+    #[must_use]
+    pub fn ends_of(netns_inum: u32, tuple: &Tuple) -> Option<Ends> {
+        let end = |bytes, port| address(bytes, tuple.family, port);
+        let local = end(&tuple.local, tuple.local_port)?;
+        Some((netns_inum, local, end(&tuple.remote, tuple.remote_port)?))
+    }
+}
+
+/// An address that kernel programs saw; `None` when the family is neither IPv4 nor IPv6.
+#[must_use]
+pub fn address(bytes: &[u8; 16], family: u16, port: u16) -> Option<SocketAddr> {
+    let ip = match i32::from(family) {
+        libc::AF_INET => Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]).into(),
+        libc::AF_INET6 => IpAddr::V6(Ipv6Addr::from(*bytes)).to_canonical(),
+        _ => return None,
+    };
+    Some(SocketAddr::new(ip, port))
 }
 
 /// `INET_DIAG_SKMEMINFO` of a socket, in bytes (`sk_get_meminfo`, `net/core/sock.c`).
@@ -114,5 +150,41 @@ impl Scan {
     #[must_use]
     pub fn seen(&self) -> Option<&Self> {
         (!self.sockets.is_empty() || self.gaps.is_empty()).then_some(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_has_the_same_ends_whoever_tells_them() {
+        let mapped = Ipv4Addr::new(10, 0, 0, 1).to_ipv6_mapped();
+        let remote = SocketAddr::from(([10, 0, 0, 2], 4000));
+        let socket = Socket {
+            netns_inum: 7,
+            local: SocketAddr::new(mapped.into(), 80),
+            remote,
+            state: TcpState::Established,
+            inode: 1,
+            cookie: 0,
+            cgroup_id: None,
+            memory: None,
+            clamped: None,
+            unread: 0,
+            unsent: 0,
+        };
+        let mut tuple = Tuple {
+            local: mapped.octets(),
+            remote: Ipv4Addr::new(10, 0, 0, 2).to_ipv6_mapped().octets(),
+            family: 10,
+            local_port: 80,
+            remote_port: 4000,
+            state: 1,
+        };
+        assert_eq!(Socket::ends_of(7, &tuple), Some(socket.ends()));
+        assert_ne!(Socket::ends_of(8, &tuple), Some(socket.ends()));
+        tuple.family = 1;
+        assert_eq!(Socket::ends_of(7, &tuple), None);
     }
 }

@@ -1,6 +1,7 @@
 //! What the kernel itself counts and allows: SNMP counters per network namespace, sockstat, `tcp_mem`.
 
 mod enter;
+pub mod memcg;
 pub mod memory;
 pub mod mountinfo;
 pub mod netns;

@@ -72,7 +72,7 @@ pub enum RowState {
 /// One counter of one network namespace.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
-    /// Inode number of the namespace.
+    /// Inode number of the namespace; [`super::rows::TOGETHER`] for all of them.
     pub netns_inum: u32,
     /// Which counter.
     pub counter: Counter,
@@ -81,7 +81,8 @@ pub struct Row {
     pub kernel: Option<u64>,
     /// How much we attributed; `None` when nothing was traced.
     pub attributed: Option<u64>,
-    /// Most that the residual may be off because the two could not be read at one instant; 0 when they were.
+    /// Most that the residual may be off, because the two could not be read at one instant, or counts of some
+    /// namespaces found no room of their own; 0 when neither is so.
     pub bound: Option<u64>,
     /// How it came to be.
     pub state: RowState,

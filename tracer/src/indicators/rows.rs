@@ -20,6 +20,9 @@ pub struct KernelCounts {
 /// The kernel's counters at one end of the window, by inode number of the namespace.
 pub type Snapshot = BTreeMap<u32, KernelCounts>;
 
+/// No namespace has this number: rows of it are of all together.
+pub const TOGETHER: u32 = 0;
+
 /// Three readings of the kernel's counters.
 #[derive(Clone, Copy, Debug)]
 pub struct Readings<'a> {
@@ -45,12 +48,53 @@ pub fn rows(readings: Readings<'_>, deltas: Option<&[Delta]>) -> Vec<Row> {
         .flat_map(Snapshot::keys)
         .copied()
         .chain(traced)
-        .filter(|&inum| inum != 0)
+        .filter(|&inum| inum != TOGETHER)
         .collect();
-    inums
+    let mut rows: Vec<Row> = inums
         .into_iter()
         .flat_map(|inum| rows_of(inum, readings, deltas))
-        .collect()
+        .collect();
+    together(&mut rows, deltas.unwrap_or_default());
+    rows
+}
+
+/// Counts whose namespace found no room in any table stand under the number 0. Then each namespace may lack as many, and only all
+/// of them together can be compared: in rows of that number.
+fn together(rows: &mut Vec<Row>, deltas: &[Delta]) {
+    let sums: Vec<Row> = Counter::ALL
+        .into_iter()
+        .filter_map(|counter| {
+            let beyond = attributed(TOGETHER, None, counter, deltas);
+            let mut of_counter: Vec<&mut Row> = rows
+                .iter_mut()
+                .filter(|row| beyond > 0 && row.counter == counter)
+                .collect();
+            if of_counter.is_empty() {
+                return None;
+            }
+            let kernel = of_counter.iter().map(|row| row.kernel).sum();
+            let ours: Option<u64> = of_counter.iter().map(|row| row.attributed).sum();
+            let bound = of_counter.iter().filter_map(|row| row.bound).sum();
+            // What a namespace counted after its last reading is not known, and so no sum with it is.
+            let dead = |row: &&mut Row| row.state == RowState::Gone && row.attributed > Some(0);
+            let state = match of_counter.iter().any(dead) {
+                true => RowState::Gone,
+                false => RowState::Present,
+            };
+            for row in &mut of_counter {
+                row.bound = row.bound.map(|bound| bound + beyond);
+            }
+            Some(Row {
+                netns_inum: TOGETHER,
+                counter,
+                kernel,
+                attributed: ours.map(|ours| ours + beyond),
+                bound: (state == RowState::Present).then_some(bound),
+                state,
+            })
+        })
+        .collect();
+    rows.extend(sums);
 }
 
 /// Whether two readings are of two namespaces. Inode numbers are used again; a cookie is not.
@@ -149,7 +193,7 @@ mod tests {
                 ..TallyKey::default()
             },
             value: TallyValue {
-                prunes: [prunes, 0, 0, 0, 0],
+                prunes: [prunes, 0, 0, 0, 0, 0],
                 ..TallyValue::ZERO
             },
         }
@@ -246,6 +290,36 @@ mod tests {
             .find(|row| row.counter == Counter::TCPOFODrop)
             .unwrap();
         assert_eq!(ofo.kernel, None);
+    }
+
+    #[test]
+    fn what_no_namespace_had_room_for_is_compared_together() {
+        let start = Snapshot::from([(5, counts(Some(1), 0)), (6, counts(Some(2), 0))]);
+        let end = Snapshot::from([(5, counts(Some(1), 3)), (6, counts(Some(2), 9))]);
+        let all = compare(
+            &start,
+            &end,
+            Some(&[delta(5, 1, 2), delta(TOGETHER, 0, 10)]),
+        );
+        for (inum, residual) in [(5, 1), (6, 9)] {
+            let alone = row(&all, inum, RowState::Present);
+            assert_eq!((alone.residual(), alone.bound), (Some(residual), Some(10)));
+        }
+        let sum = row(&all, TOGETHER, RowState::Present);
+        assert_eq!((sum.kernel, sum.attributed), (Some(12), Some(12)));
+        assert_eq!((sum.residual(), sum.bound), (Some(0), Some(0)));
+        // Of a counter of which nothing lies there, there is no such row.
+        assert_eq!(
+            all.iter().filter(|row| row.netns_inum == TOGETHER).count(),
+            1
+        );
+        let gone = Snapshot::from([(6, counts(Some(2), 9))]);
+        let all = compare(
+            &start,
+            &gone,
+            Some(&[delta(5, 1, 2), delta(TOGETHER, 0, 10)]),
+        );
+        assert_eq!(row(&all, TOGETHER, RowState::Gone).residual(), None);
     }
 
     #[test]

@@ -60,6 +60,7 @@ pub const FUNCTIONS: &[&str] = &[
     "tcp_try_rmem_schedule",
     "tcp_prune_queue",
     "tcp_prune_ofo_queue",
+    "tcp_collapse",
     "tcp_collapse_one",
     "tcp_data_queue",
     "tcp_send_rcvq",

@@ -44,6 +44,17 @@ pub fn table_line(event: &Evidence) -> String {
             bytes(event.tcp_mem_max_bytes)
         ));
     }
+    if let Some(memcg) = &event.memcg {
+        numbers.push_str(&format!(
+            ", cgroup of {} {} of {}",
+            text::clean(&memcg.owner.name, 40),
+            bytes(memcg.usage_bytes),
+            bytes(memcg.max_bytes)
+        ));
+    }
+    if let Some(ofo) = event.ofo_bytes.filter(|bytes| *bytes > 0) {
+        numbers.push_str(&format!(", out of order {}", size::bytes(ofo)));
+    }
     if let Some(collapsed) = event.collapsed_skbs.filter(|skbs| *skbs > 0) {
         numbers.push_str(&format!(", collapsed {collapsed}"));
     }

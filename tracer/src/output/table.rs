@@ -1,5 +1,6 @@
 //! A report for a terminal: plain text within 100 columns, verdict first.
 
+mod node;
 mod owners;
 mod reconciliation;
 
@@ -22,6 +23,8 @@ pub fn report(report: &Report) -> String {
     if report.culprits.is_empty() {
         owners::holders(&mut out, &report.holders);
     }
+    node::memcgs(&mut out, report.memcg_pressure.as_deref());
+    node::timeline(&mut out, report.timeline.as_deref());
     reconciliation::section(&mut out, &report.reconciliation);
     if let Some(check) = &report.selfcheck {
         heading(&mut out, "SELF-CHECK");
@@ -231,5 +234,22 @@ pub(super) fn plan(out: &mut String, plan: &Plan) {
     }
     for note in &plan.notes {
         paragraph(out, "  ", &format!("note: {note}"));
+    }
+    if let Some(maps) = &plan.maps {
+        paragraph(
+            out,
+            "  ",
+            &format!(
+                "maps: {} in the kernel ({} reckoned for {}): {} owners, {} namespaces, {} sockets, {} calls, {} of evidence",
+                bytes(maps.bytes),
+                size::bytes(maps.reckoned_bytes),
+                size::count(u64::from(maps.possible_cpus), "possible CPU"),
+                maps.owners,
+                maps.namespaces,
+                maps.sockets,
+                maps.calls,
+                size::bytes(u64::from(maps.ring_bytes)),
+            ),
+        );
     }
 }

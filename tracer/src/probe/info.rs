@@ -5,7 +5,8 @@ use std::{fs, os::fd::AsFd as _};
 use aya::programs::{Program, ProgramFd};
 use aya_obj::generated::bpf_prog_info;
 
-use super::{Tracer, syscall};
+use super::{Tracer, possible_cpus, syscall};
+use crate::report::plan::Maps;
 
 /// What the programs and maps cost while they are loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +37,12 @@ impl Tracer {
             misses.push((name.to_owned(), missed));
         }
         Some(misses)
+    }
+
+    /// The maps and what they take.
+    #[must_use]
+    pub fn maps(&self) -> Maps {
+        Maps::new(&self.sizes, possible_cpus(), map_bytes())
     }
 
     /// What the programs and maps cost.

@@ -9,7 +9,7 @@ use aya::{
 use thiserror::Error;
 use tracer_common::{Layout, Settings};
 
-use super::{Tracer, skipped::Links};
+use super::{Sizes, Tracer, skipped::Links};
 use crate::kernel::{
     Plan,
     plan::{Flavour, Probe, ProbeFlavour},
@@ -17,17 +17,6 @@ use crate::kernel::{
 
 /// The kernel object, built beside this binary.
 static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcpress-ebpf"));
-
-/// Entries and bytes of the maps that a user may size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sizes {
-    /// Owners that get a tally of their own.
-    pub owners: u32,
-    /// Sockets whose state is kept.
-    pub sockets: u32,
-    /// Bytes of the ring buffer for evidence: a power of two and a multiple of the page size.
-    pub ring_bytes: u32,
-}
 
 /// Why nothing can be traced.
 #[derive(Debug, Error)]
@@ -68,7 +57,17 @@ impl Tracer {
             .override_global("LAYOUT", &layout, true)
             .override_global("SETTINGS", &settings, true)
             .map_max_entries("TALLIES", sizes.owners)
+            .map_max_entries("OVERFLOW", sizes.namespaces)
+            .map_max_entries("MARKS", sizes.marks())
             .map_max_entries("SOCKETS", sizes.sockets)
+            .map_max_entries("FRAMES", sizes.calls)
+            .map_max_entries("PENDING", sizes.calls)
+            .map_max_entries("IN_SEND_RCVQ", sizes.calls)
+            .map_max_entries("ZERO_WINDOW", sizes.calls)
+            .map_max_entries("PRESSURE_CALLS", sizes.calls)
+            .map_max_entries("FAILED_CHARGES", sizes.calls)
+            .map_max_entries("BEGUN", sizes.calls)
+            .map_max_entries("CALLS", sizes.calls.saturating_mul(2))
             .map_max_entries("EVENTS", sizes.ring_bytes)
             .load(OBJECT)?;
         #[cfg(feature = "log")]
@@ -88,6 +87,7 @@ impl Tracer {
         Ok(Self {
             ebpf,
             kprobes,
+            sizes: *sizes,
             plan,
         })
     }

@@ -6,13 +6,21 @@ mod load;
 mod log;
 mod read;
 mod ring;
+mod sizes;
 mod skipped;
 mod syscall;
 
 pub use info::Price;
-pub use load::{LoadError, Sizes};
+pub use load::LoadError;
 pub use read::Reading;
 pub use ring::Ring;
+pub use sizes::{Sizes, default_budget};
+
+/// CPUs that this machine may ever have, by which the kernel sizes per-CPU maps; 1 where it does not tell.
+#[must_use]
+pub fn possible_cpus() -> u32 {
+    aya::util::nr_cpus().map_or(1, |cpus| cpus as u32)
+}
 
 use crate::kernel::Plan;
 
@@ -20,6 +28,8 @@ use crate::kernel::Plan;
 pub struct Tracer {
     ebpf: aya::Ebpf,
     kprobes: skipped::Links,
+    /// Sizes of its maps.
+    pub sizes: Sizes,
     /// The plan as the kernel accepted it.
     pub plan: Plan,
 }

@@ -28,6 +28,14 @@ impl Tracer {
         self.ring("CGROUPS")
     }
 
+    /// Takes the ring buffer of the timeline.
+    ///
+    /// # Errors
+    /// When it was taken before, or cannot be mapped.
+    pub fn timeline(&mut self) -> anyhow::Result<Ring> {
+        self.ring("TIMELINE")
+    }
+
     fn ring(&mut self, name: &str) -> anyhow::Result<Ring> {
         let map = self
             .ebpf

@@ -6,12 +6,14 @@ mod losses;
 mod memory;
 mod victims;
 
-use std::collections::BTreeMap;
+use std::{cmp::Reverse, collections::BTreeMap};
+
+use tracer_common::TallyKey;
 
 use self::holders::Census;
 use super::{
     Basis, Culprit, Holder, Inputs, Report, SCHEMA, Verdict,
-    inputs::{MAX_GAPS, MAX_OWNERS},
+    inputs::{MAX_GAPS, MAX_MOMENTS, MAX_OWNERS},
 };
 use crate::{
     aggregate::{Group, Harm, harm},
@@ -19,7 +21,7 @@ use crate::{
         Accused, Case, Finding, Sufferer, Tallied, advice, blemish, culprit, limit, sufferer,
         summary,
     },
-    report::{Limit, Plan, Reconciliation, Selfcheck, TcpMemory},
+    report::{Limit, MemcgPressure, Moment, Owner, Plan, Reconciliation, Selfcheck, TcpMemory},
 };
 
 /// Makes a report.
@@ -68,6 +70,9 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         Some(Limit::Unknown) | None => Vec::new(),
     };
     let reconciliation: Vec<Reconciliation> = inputs.rows.iter().map(Into::into).collect();
+    let timeline = inputs.traced.then(|| timeline(inputs, &mut gaps));
+    let memcg_pressure = memcg_pressure(inputs, &mut gaps);
+    losses::unknown_limits(inputs, &harms, &mut gaps);
     let mut losses = losses::losses(inputs, &harms);
     losses::gone(inputs, &mut gaps);
     let selfcheck = inputs.selfcheck.map(Selfcheck::from);
@@ -85,6 +90,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         accounts: census.as_ref().map(|census| census.accounts.as_slice()),
         memory: &tcp_memory,
         scope: scope_words.as_deref(),
+        memcgs: memcg_pressure.as_deref().unwrap_or_default(),
         blind: &inputs.plan.notes,
         blemishes: &blemishes,
     };
@@ -109,7 +115,10 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         tcpress: inputs.version.to_owned(),
         window: inputs.window,
         node: inputs.node.clone(),
-        plan: Plan::from(inputs.plan).judged(&reconciliation),
+        plan: Plan {
+            maps: inputs.maps,
+            ..Plan::from(inputs.plan).judged(&reconciliation)
+        },
         verdict,
         tcp_memory,
         victims: victims
@@ -118,6 +127,8 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
             .collect(),
         culprits: accused.into_iter().map(culprit_line).collect(),
         holders: accounts.iter().map(Holder::from).collect(),
+        memcg_pressure,
+        timeline,
         reconciliation,
         selfcheck,
         losses,
@@ -130,6 +141,47 @@ fn culprit_line(accused: Accused) -> Culprit {
         holder: Holder::from(&accused.account),
         why: accused.why,
     }
+}
+
+/// Memory cgroups under pressure with their owners.
+fn memcg_pressure(inputs: &Inputs<'_>, gaps: &mut Vec<String>) -> Option<Vec<MemcgPressure>> {
+    let mut pressed: Vec<MemcgPressure> = inputs
+        .memcgs?
+        .iter()
+        .map(|pressed| {
+            let key = TallyKey {
+                cgroup_id: pressed.id,
+                memcg_id: pressed.id,
+                ..TallyKey::default()
+            };
+            let owner = harm::owner_of(&key, inputs.owner_of_key);
+            MemcgPressure::new(pressed, Owner::from(&owner))
+        })
+        .collect();
+    pressed.sort_by_key(|memcg| Reverse((memcg.max_events, memcg.sock_throttled)));
+    bound(&mut pressed, "memory cgroups under pressure", gaps);
+    Some(pressed)
+}
+
+/// The first moments, in the order of time.
+fn timeline(inputs: &Inputs<'_>, gaps: &mut Vec<String>) -> Vec<Moment> {
+    let recorded = inputs.timeline.iter().map(|record| {
+        let owner = harm::owner_of(&record.owner, inputs.owner_of_key);
+        let at = (inputs.wall_clock)(record.at_ns);
+        Moment::new(record, Owner::from(&owner), at)
+    });
+    let orphans = inputs.orphans.iter();
+    let orphans = orphans.map(|&(at, orphans)| Moment::orphans(at, orphans));
+    let mut moments: Vec<Moment> = recorded.chain(orphans).collect();
+    moments.sort_by_key(|moment| moment.at);
+    if moments.len() > MAX_MOMENTS {
+        gaps.push(format!(
+            "timeline: the first {MAX_MOMENTS} of {} moments are listed",
+            moments.len()
+        ));
+        moments.truncate(MAX_MOMENTS);
+    }
+    moments
 }
 
 /// The limits that struck, the dominating one first.

@@ -1,20 +1,18 @@
 //! Single failures, sampled, with the numbers of their instant. One is also one line of `trace`.
 
-use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tracer_common::{
-    EventRecord, Tuple,
+    Compared, EventRecord, Tuple,
+    compared::NOT_SEEN,
     event::ABSENT_U32,
     tally::{TallyKey, queue},
 };
 
-use super::{Detail, Limit, Owner, state_name};
-use crate::holders::TcpState;
+use super::{Detail, Limit, Owner, TcpMemBytes, state_name};
+use crate::holders::{TcpState, socket};
 
 /// One failed admission.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -39,9 +37,10 @@ pub struct Evidence {
     /// TCP state.
     #[serde(default)]
     pub state: String,
-    /// Queue that the segment was meant for; `forced` when it was queued although admission failed.
+    /// Queue that the segment was meant for; `forced` when it was queued although admission failed, `admitted` when it
+    /// was only after a prune.
     pub queue: Queue,
-    /// Limit that refused.
+    /// Limit that refused, or that made the prune necessary.
     #[serde(default)]
     pub limit: Limit,
     /// How it refused.
@@ -65,7 +64,17 @@ pub struct Evidence {
     /// Skbs merged in this call.
     #[serde(default)]
     pub collapsed_skbs: Option<u64>,
-    /// Time from the first sign of trouble to the end of the call, in nanoseconds; null when not measured.
+    /// Why the limit is `unknown`.
+    #[serde(default)]
+    pub limit_why: Option<String>,
+    /// Whether the out-of-order queue was empty.
+    #[serde(default)]
+    pub ofo_empty: Option<bool>,
+    /// Memory of the out-of-order queue, derived: the receive side less the receive queue; null where that was too long
+    /// to be walked.
+    #[serde(default)]
+    pub ofo_bytes: Option<u64>,
+    /// Time that the call took, in nanoseconds; null when it did not prune.
     #[serde(default)]
     pub stall_ns: Option<u64>,
     /// TCP memory of the node as compared in this call; null when it was not compared.
@@ -74,6 +83,26 @@ pub struct Evidence {
     /// High mark of `tcp_mem` as compared in this call.
     #[serde(default)]
     pub tcp_mem_max_bytes: Option<u64>,
+    /// All three marks of `tcp_mem` as compared in this call.
+    #[serde(default)]
+    pub tcp_mem_bytes: Option<TcpMemBytes>,
+    /// The memory cgroup that had no room; null when none refused.
+    #[serde(default)]
+    pub memcg: Option<FullCgroup>,
+}
+
+/// A memory cgroup at the instant when it refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FullCgroup {
+    /// Its id: that of the socket's own cgroup, or of the one above it whose limit was reached.
+    pub cgroup_id: String,
+    /// Who it is; a slice above several pods is nobody's alone.
+    pub owner: Owner,
+    /// What was charged to it and all below it.
+    pub usage_bytes: Option<u64>,
+    /// Its limit.
+    pub max_bytes: Option<u64>,
 }
 
 /// Queue that a segment was meant for.
@@ -88,6 +117,8 @@ pub enum Queue {
     SendRcvq,
     /// Admission failed, yet it was queued.
     Forced,
+    /// Admitted, but only after a prune.
+    Admitted,
     /// A number that this version does not know.
     #[serde(other)]
     Unknown,
@@ -102,6 +133,7 @@ impl Queue {
             queue::OFO => Self::Ofo,
             queue::SEND_RCVQ => Self::SendRcvq,
             queue::FORCED => Self::Forced,
+            queue::ADMITTED => Self::Admitted,
             _ => Self::Unknown,
         }
     }
@@ -114,17 +146,32 @@ impl Queue {
             Self::Ofo => "ofo",
             Self::SendRcvq => "send_rcvq",
             Self::Forced => "forced",
+            Self::Admitted => "admitted",
             Self::Unknown => "unknown",
         }
     }
 }
 
 impl Evidence {
-    /// A record in words. `owner` is that of `record.owner`, `at` the wall clock of `record.at_ns`.
+    /// A record in words. `owner` is that of `record.owner`, `at` the wall clock of `record.at_ns`; `name` finds the owner
+    /// of any key.
     #[must_use]
-    pub fn new(record: &EventRecord, owner: Owner, at: Timestamp, page_size: u64) -> Self {
+    pub fn new(
+        record: &EventRecord,
+        name: &dyn Fn(&TallyKey) -> Owner,
+        at: Timestamp,
+        page_size: u64,
+    ) -> Self {
+        let owner = name(&record.owner);
         let bytes = |value: u32| (value != ABSENT_U32).then_some(u64::from(value));
-        let pages = |value: u64| (value != u64::MAX).then(|| value.saturating_mul(page_size));
+        let pages = |value: u64| (value != NOT_SEEN).then(|| value.saturating_mul(page_size));
+        let Compared {
+            allocated_pages,
+            tcp_mem_pages: [low, pressure, max],
+            memcg_id,
+            memcg_usage_pages,
+            memcg_max_pages,
+        } = record.compared;
         Self {
             at,
             owner,
@@ -153,27 +200,34 @@ impl Evidence {
             skb_truesize_bytes: bytes(record.skb_truesize),
             unread_bytes: bytes(record.unread),
             collapsed_skbs: bytes(record.collapsed),
+            limit_why: None,
+            ofo_empty: (record.ofo_empty != ABSENT_U32).then_some(record.ofo_empty != 0),
+            ofo_bytes: bytes(record.ofo_bytes),
             stall_ns: (record.stall_ns != 0).then_some(record.stall_ns),
-            allocated_bytes: pages(record.allocated_pages),
-            tcp_mem_max_bytes: pages(record.tcp_mem_max_pages),
+            allocated_bytes: pages(allocated_pages),
+            tcp_mem_max_bytes: pages(max),
+            tcp_mem_bytes: pages(low)
+                .zip(pages(pressure))
+                .zip(pages(max))
+                .map(|((low, pressure), max)| TcpMemBytes { low, pressure, max }),
+            memcg: (memcg_id != 0).then(|| FullCgroup {
+                cgroup_id: memcg_id.to_string(),
+                owner: name(&TallyKey {
+                    cgroup_id: memcg_id,
+                    memcg_id,
+                    ..record.owner
+                }),
+                usage_bytes: pages(memcg_usage_pages),
+                max_bytes: pages(memcg_max_pages),
+            }),
         }
     }
 }
 
-/// `AF_INET`.
-const AF_INET: u16 = 2;
-/// `AF_INET6`.
-const AF_INET6: u16 = 10;
-
 /// Address and port in words; `None` when the family is neither IPv4 nor IPv6. An IPv4 peer of an IPv6
 /// socket is shown as IPv4.
 fn address(bytes: &[u8; 16], family: u16, port: u16) -> Option<String> {
-    let ip = match family {
-        AF_INET => IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])),
-        AF_INET6 => IpAddr::V6(Ipv6Addr::from(*bytes)).to_canonical(),
-        _ => return None,
-    };
-    Some(SocketAddr::new(ip, port).to_string())
+    socket::address(bytes, family, port).map(|address| address.to_string())
 }
 
 /// Both ends of a connection in words.

@@ -18,6 +18,8 @@ pub struct Holder {
     pub growth_bytes: Option<i64>,
     /// Sockets, also those whose memory could not be read.
     pub sockets: u64,
+    /// Of these, sockets that their application has closed and that the kernel still has to finish.
+    pub orphans: u64,
     /// Receive and out-of-order queues.
     pub receive_bytes: u64,
     /// Send queues.

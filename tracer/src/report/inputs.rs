@@ -3,14 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use tracer_common::{EventRecord, SocketState, TallyKey, lost, selfcheck};
+use tracer_common::{EventRecord, SocketState, TallyKey, TimelineRecord, lost, selfcheck};
 
-use super::{Node, Window};
+use super::{Node, Window, plan::Maps};
 use crate::{
     aggregate::Delta,
     attribute::Owner,
     holders::{Scan, Socket},
-    indicators::{Row, TcpMemory},
+    indicators::{Row, TcpMemory, memcg::Pressed},
     kernel::plan::Plan,
 };
 
@@ -20,6 +20,8 @@ pub const MAX_OWNERS: usize = 20;
 pub const MAX_SOCKETS: usize = 5;
 /// Most sampled failures.
 pub const MAX_EVIDENCE: usize = 100;
+/// Most moments of the timeline.
+pub const MAX_MOMENTS: usize = 200;
 /// Most gaps in words.
 pub const MAX_GAPS: usize = 50;
 
@@ -34,8 +36,8 @@ pub struct Inputs<'a> {
     pub node: &'a Node,
     /// What this kernel allowed.
     pub plan: &'a Plan,
-    /// Whether kernel programs counted within the window. If not, `deltas`, `losses`, `socket_states`
-    /// and `events` are ignored, and the answer comes from counters.
+    /// Whether kernel programs counted within the window. If not, `deltas`, `losses`, `socket_states`,
+    /// `timeline` and `events` are ignored, and the answer comes from counters.
     pub traced: bool,
     /// What each key did within the window.
     pub deltas: &'a [Delta],
@@ -64,12 +66,20 @@ pub struct Inputs<'a> {
     pub recursion_misses: Option<&'a [(String, u64)]>,
     /// Most events that may be missing from a count for that.
     pub possible_misses: Option<u64>,
+    /// Memory cgroups to which something happened within the window; `None` where that cannot be read.
+    pub memcgs: Option<&'a [Pressed]>,
+    /// The maps in the kernel; `None` when nothing was loaded.
+    pub maps: Option<Maps>,
     /// In words: what could not be read.
     pub gaps: &'a [String],
     /// What happened to single sockets, by cookie.
     pub socket_states: &'a [(u64, SocketState)],
     /// Sampled failures.
     pub events: &'a [EventRecord],
+    /// Changes of the node's state.
+    pub timeline: &'a [TimelineRecord],
+    /// Numbers of orphans, each with the time from which on it was read, in the order of time.
+    pub orphans: &'a [(Timestamp, u64)],
     /// Wall clock of a time of `CLOCK_MONOTONIC` in nanoseconds.
     pub wall_clock: &'a dyn Fn(u64) -> Timestamp,
 }

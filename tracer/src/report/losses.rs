@@ -35,6 +35,8 @@ pub struct Losses {
     pub marks_full: Option<u64>,
     /// Calls whose beginning and end did not pair up, as kprobes see them: their counts are lost.
     pub unpaired: Option<u64>,
+    /// Changes of the node's state that found the ring buffer of the timeline full.
+    pub timeline_full: Option<u64>,
     /// Refusals that were counted but whose owner was lost.
     pub unattributed: Option<u64>,
     /// What could not be read or shown, in words.
@@ -65,11 +67,12 @@ impl Losses {
         self.no_frame = cell(lost::NO_FRAME);
         self.marks_full = cell(lost::MARKS_FULL);
         self.unpaired = cell(lost::UNPAIRED);
+        self.timeline_full = cell(lost::TIMELINE_FULL);
     }
 
     /// Every number with its name in documents.
     #[must_use]
-    pub const fn named(&self) -> [(&'static str, Option<u64>); 13] {
+    pub const fn named(&self) -> [(&'static str, Option<u64>); 14] {
         [
             ("ring_full", self.ring_full),
             ("cgroup_ring_full", self.cgroup_ring_full),
@@ -83,6 +86,7 @@ impl Losses {
             ("possible_misses", self.possible_misses),
             ("marks_full", self.marks_full),
             ("unpaired", self.unpaired),
+            ("timeline_full", self.timeline_full),
             ("unattributed", self.unattributed),
         ]
     }

@@ -8,6 +8,7 @@ pub mod evidence;
 pub mod holder;
 pub mod inputs;
 pub mod losses;
+pub mod memcg;
 pub mod memory;
 pub mod node;
 pub mod owner;
@@ -15,6 +16,7 @@ pub mod plan;
 pub mod reconciliation;
 pub mod selfcheck;
 mod state;
+pub mod timeline;
 pub mod verdict;
 pub mod victim;
 
@@ -29,6 +31,7 @@ pub use evidence::Evidence;
 pub use holder::{Culprit, Holder, StateSum};
 pub use inputs::Inputs;
 pub use losses::Losses;
+pub use memcg::MemcgPressure;
 pub use memory::{TcpMemBytes, TcpMemory};
 pub use node::{Node, Window};
 pub use owner::Owner;
@@ -36,9 +39,11 @@ pub use plan::Plan;
 pub use reconciliation::Reconciliation;
 pub use selfcheck::Selfcheck;
 pub use state::state_name;
+pub use timeline::Moment;
 pub use verdict::{Advice, Basis, Detail, Limit, Verdict};
 pub use victim::{
-    LOSSES_BESIDES, Refusals, RefusalsByLimit, StallPercentiles, Uncounted, Victim, VictimSocket,
+    LOSSES_BESIDES, Refusals, RefusalsByDetail, RefusalsByLimit, StallPercentiles, Uncounted,
+    Victim, VictimSocket,
 };
 
 /// Name and version of the document.
@@ -73,6 +78,12 @@ pub struct Report {
     /// Who holds TCP memory, by held bytes: a fact, not an accusation.
     #[serde(default)]
     pub holders: Vec<Holder>,
+    /// Memory cgroups under pressure, most charges over their limit first; null where that cannot be read.
+    #[serde(default)]
+    pub memcg_pressure: Option<Vec<MemcgPressure>>,
+    /// When the state of the node changed, and at whose hand; null when nothing was traced.
+    #[serde(default)]
+    pub timeline: Option<Vec<Moment>>,
     /// Our counts against the kernel's: one row per network namespace and counter.
     #[serde(default)]
     pub reconciliation: Vec<Reconciliation>,

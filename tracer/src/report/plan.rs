@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Reconciliation;
-use crate::kernel::plan;
+use crate::{kernel::plan, probe::Sizes};
 
 /// What tcpress does on this kernel.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +17,47 @@ pub struct Plan {
     pub counters: Vec<CounterSight>,
     /// What this kernel does not let us see, in words.
     pub notes: Vec<String>,
+    /// The maps in the kernel; null when nothing was loaded.
+    pub maps: Option<Maps>,
+}
+
+/// The maps of the kernel programs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Maps {
+    /// Memory that they take, as the kernel accounts it; null where it does not say.
+    pub bytes: Option<u64>,
+    /// What was reckoned that they would take.
+    pub reckoned_bytes: u64,
+    /// CPUs that the machine may ever have, which per-CPU maps are multiplied by.
+    pub possible_cpus: u32,
+    /// Owners that are counted each for itself.
+    pub owners: u32,
+    /// Network namespaces whose rest is counted each for itself.
+    pub namespaces: u32,
+    /// Sockets whose share of the counts is kept.
+    pub sockets: u32,
+    /// Calls that can be followed at one time.
+    pub calls: u32,
+    /// Bytes of the buffer for evidence.
+    pub ring_bytes: u32,
+}
+
+impl Maps {
+    /// Maps of these sizes that take so many bytes.
+    #[must_use]
+    pub fn new(sizes: &Sizes, cpus: u32, bytes: Option<u64>) -> Self {
+        Self {
+            bytes,
+            reckoned_bytes: sizes.bytes(cpus),
+            possible_cpus: cpus,
+            owners: sizes.owners,
+            namespaces: sizes.namespaces,
+            sockets: sizes.sockets,
+            calls: sizes.calls,
+            ring_bytes: sizes.ring_bytes,
+        }
+    }
 }
 
 /// One probe.
@@ -98,6 +139,7 @@ impl From<&plan::Plan> for Plan {
             probes: plan.probes.iter().map(probe).collect(),
             counters: plan.counters.iter().map(counter).collect(),
             notes: plan.notes.clone(),
+            maps: None,
         }
     }
 }

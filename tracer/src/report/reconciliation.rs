@@ -8,7 +8,8 @@ use crate::indicators::{Row, RowState};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Reconciliation {
-    /// Inode number of the namespace.
+    /// Inode number of the namespace; 0, which none has, for all of them together: only where some found no room in any table,
+    /// so that only the sum can be compared.
     pub netns: String,
     /// Name of the counter in `/proc/net/netstat`.
     pub counter: String,
@@ -19,7 +20,8 @@ pub struct Reconciliation {
     pub attributed: Option<u64>,
     /// Kernel minus attributed; null when either is, and for a namespace that died.
     pub residual: Option<i64>,
-    /// Most that the residual may be off because the two were not read at one instant.
+    /// Most that the residual may be off because the two were not read at one instant, or because counts of some namespaces
+    /// found no room of their own.
     pub bound: Option<u64>,
     /// Whether the namespace was there at both ends of the window.
     pub state: NetnsState,

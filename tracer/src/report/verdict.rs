@@ -31,7 +31,7 @@ impl Limit {
         match number {
             limit::RCVBUF => Self::Rcvbuf,
             limit::TCP_MEM_HARD | limit::TCP_MEM_FAIR_SHARE => Self::TcpMem,
-            limit::MEMCG => Self::Memcg,
+            limit::MEMCG_V2 | limit::MEMCG_V1_TCPMEM => Self::Memcg,
             _ => Self::Unknown,
         }
     }
@@ -56,6 +56,10 @@ pub enum Detail {
     Hard,
     /// Under pressure, the socket held more than its fair share.
     FairShare,
+    /// By the memory of a cgroup in the v2 hierarchy (`memory.max`).
+    V2,
+    /// By the TCP memory of a cgroup in the v1 hierarchy (`memory.kmem.tcp.limit_in_bytes`).
+    V1Tcpmem,
 }
 
 impl Detail {
@@ -65,6 +69,8 @@ impl Detail {
         match number {
             limit::TCP_MEM_HARD => Some(Self::Hard),
             limit::TCP_MEM_FAIR_SHARE => Some(Self::FairShare),
+            limit::MEMCG_V2 => Some(Self::V2),
+            limit::MEMCG_V1_TCPMEM => Some(Self::V1Tcpmem),
             _ => None,
         }
     }
@@ -75,6 +81,8 @@ impl Detail {
         match self {
             Self::Hard => "hard",
             Self::FairShare => "fair_share",
+            Self::V2 => "v2",
+            Self::V1Tcpmem => "v1_tcpmem",
         }
     }
 }

@@ -15,6 +15,10 @@ pub struct Victim {
     pub refusals: Refusals,
     /// The same segments by the limit that refused.
     pub refusals_by_limit: RefusalsByLimit,
+    /// The same segments by how the limit refused, where it refuses in more than one way.
+    pub refusals_by_detail: RefusalsByDetail,
+    /// Calls of the prune path by the limit that made them necessary; those of a memory cgroup often end well.
+    pub prunes_by_limit: RefusalsByLimit,
     /// Segments whose admission failed but which were queued nevertheless.
     pub forced_admissions: Option<u64>,
     /// Admissions that failed before the prune path counted anything.
@@ -46,6 +50,10 @@ pub struct Victim {
     pub stall_ns: Option<u64>,
     /// How long single prunes kept it; null when there were none.
     pub stall_percentiles: Option<StallPercentiles>,
+    /// The part of `stall_ns` that `tcp_collapse` took; null where it cannot be watched.
+    pub collapse_ns: Option<u64>,
+    /// How long single prunes spent there; null where it cannot be watched, and when none did.
+    pub collapse_percentiles: Option<StallPercentiles>,
     /// Inode numbers of its network namespaces.
     pub netns: Vec<String>,
     /// Its worst sockets, a few.
@@ -140,7 +148,7 @@ impl Refusals {
     }
 }
 
-/// Refusals by limit; null where the limit could not be seen.
+/// Refusals or prunes by limit; null where the limit could not be seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct RefusalsByLimit {
@@ -152,6 +160,20 @@ pub struct RefusalsByLimit {
     pub memcg: Option<u64>,
     /// By a limit that was not seen.
     pub unknown: Option<u64>,
+}
+
+/// Refusals by how a limit refused; null where that could not be seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RefusalsByDetail {
+    /// By `tcp_mem`: over its high mark.
+    pub hard: Option<u64>,
+    /// By `tcp_mem`: over the socket's fair share under pressure.
+    pub fair_share: Option<u64>,
+    /// By a memory cgroup of the v2 hierarchy.
+    pub v2: Option<u64>,
+    /// By the TCP memory of a cgroup of the v1 hierarchy.
+    pub v1_tcpmem: Option<u64>,
 }
 
 /// What one socket suffered.

@@ -3,6 +3,7 @@
 
 mod bracket;
 mod observation;
+mod pressed;
 mod settings;
 mod survey;
 mod watch;

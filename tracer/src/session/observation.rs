@@ -1,21 +1,21 @@
 //! Everything of one window, as plain data, and the report of it.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::Duration,
 };
 
 use jiff::{SignedDuration, Timestamp};
-use tracer_common::{EventRecord, SocketState, TallyKey, lost, selfcheck};
+use tracer_common::{EventRecord, SocketState, TallyKey, TimelineRecord, lost, selfcheck};
 
-use super::{Survey, survey::sockets_of};
+use super::{Survey, pressed::pressed, survey::sockets_of};
 use crate::{
     aggregate::Delta,
-    attribute::{Attributor, Sources},
+    attribute::{Attributor, Owner, Sources},
     holders::Socket,
-    indicators::{Row, rows},
+    indicators::{Row, memcg::Pressed, rows},
     kernel::Plan,
-    report::{self, Inputs, Node, Report, Window},
+    report::{self, Inputs, Node, Report, Window, plan::Maps},
 };
 
 /// Everything of a window, traced or not, that a report is made of.
@@ -42,6 +42,14 @@ pub struct Observation {
     pub sockets: Vec<(u64, SocketState)>,
     /// Sampled failures.
     pub events: Vec<EventRecord>,
+    /// Changes of the node's state, as they came.
+    pub timeline: Vec<TimelineRecord>,
+    /// Numbers of orphans, each with the time from which on it was read.
+    pub orphans: Vec<(Timestamp, u64)>,
+    /// Memory cgroups to which something happened; `None` where that cannot be read.
+    pub memcgs: Option<Vec<Pressed>>,
+    /// The maps in the kernel; `None` when nothing was loaded.
+    pub maps: Option<Maps>,
     /// In words: what could not be read.
     pub gaps: Vec<String>,
     /// At the start.
@@ -65,6 +73,7 @@ impl Observation {
     ) -> Self {
         let all = sockets_of(&start, &end);
         sources.find_processes(&mut attributor, &all);
+        let memcgs = pressed(sources, &attributor, start.memcgs.as_ref(), &end.scan);
         let mut gaps: Vec<String> = start.gaps.iter().chain(&end.gaps).cloned().collect();
         gaps.extend(attributor.gaps());
         gaps.sort();
@@ -92,6 +101,10 @@ impl Observation {
             possible_misses: None,
             sockets: Vec::new(),
             events: Vec::new(),
+            timeline: Vec::new(),
+            orphans: Vec::new(),
+            memcgs,
+            maps: None,
             gaps,
             start,
             end,
@@ -102,9 +115,9 @@ impl Observation {
     /// The report of it.
     #[must_use]
     pub fn report(&self, node: &Node) -> Report {
-        let known = self.known_sockets();
+        let known = self.owners_by_socket();
         let owner_of_key = |key: &TallyKey| match known.get(key) {
-            Some(socket) => self.attributor.owner_of_with(key, socket),
+            Some(owner) => owner.clone(),
             None => self.attributor.owner_of(key),
         };
         let owner_of_socket = |socket: &Socket| self.attributor.owner_of_socket(socket);
@@ -130,24 +143,40 @@ impl Observation {
             gaps: &self.gaps,
             socket_states: &self.sockets,
             events: &self.events,
+            timeline: &self.timeline,
+            orphans: &self.orphans,
+            memcgs: self.memcgs.as_deref(),
+            maps: self.maps,
             wall_clock: &wall_clock(),
         })
     }
 
-    /// One socket of each key of which a scan found one: it helps where the ids of the key tell nothing.
-    fn known_sockets(&self) -> HashMap<TallyKey, &Socket> {
-        let scanned: HashMap<u64, &Socket> = self
-            .start
-            .scan
-            .sockets
-            .iter()
-            .chain(&self.end.scan.sockets)
-            .map(|socket| (socket.cookie, socket))
-            .collect();
-        self.sockets
-            .iter()
-            .filter_map(|(cookie, state)| Some((state.owner, *scanned.get(cookie)?)))
-            .collect()
+    /// Owners of keys whose ids tell nothing, as on hosts with cgroup v1, by the sockets of them that a scan found: by cookie, or,
+    /// where the kernel had given them none when they were seen, by their ends. Only where all of them are of one owner:
+    /// to name one of several would accuse the innocent.
+    fn owners_by_socket(&self) -> HashMap<TallyKey, Owner> {
+        let scanned = || self.start.scan.sockets.iter().chain(&self.end.scan.sockets);
+        let by_cookie: HashMap<u64, &Socket> =
+            scanned().map(|socket| (socket.cookie, socket)).collect();
+        let by_ends: HashMap<_, &Socket> =
+            scanned().map(|socket| (socket.ends(), socket)).collect();
+        let mut owners: HashMap<TallyKey, BTreeSet<Owner>> = HashMap::new();
+        for (cookie, state) in &self.sockets {
+            let ends = Socket::ends_of(state.owner.netns_inum, &state.tuple);
+            let socket = by_cookie.get(cookie).or_else(|| by_ends.get(&ends?));
+            if let Some(socket) = socket {
+                let owner = self.attributor.owner_of_with(&state.owner, socket);
+                owners.entry(state.owner).or_default().insert(owner);
+            }
+        }
+        let only = |(key, owners): (TallyKey, BTreeSet<Owner>)| {
+            let mut owners = owners.into_iter();
+            owners
+                .next()
+                .filter(|_| owners.len() == 0)
+                .map(|owner| (key, owner))
+        };
+        owners.into_iter().filter_map(only).collect()
     }
 }
 

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use crate::{
     holders::{self, Scan, Socket},
     indicators::{
-        TcpMemory, memory,
+        TcpMemory, memcg, memory,
         readings::{self, NetnsReading, Readings},
         rows::{KernelCounts, Snapshot},
     },
@@ -25,6 +25,8 @@ pub struct Survey {
     pub counts: Snapshot,
     /// Every TCP socket.
     pub scan: Scan,
+    /// Events of memory cgroups, where the caller has read them.
+    pub memcgs: Option<memcg::Readings>,
     /// In words: what could not be read.
     pub gaps: Vec<String>,
 }
@@ -45,6 +47,7 @@ pub fn survey(proc: &Path) -> Survey {
         memory: memory::read(proc),
         counts: snapshot(readings),
         scan,
+        memcgs: None,
         gaps,
     }
 }

@@ -9,10 +9,12 @@ use std::{
 use anyhow::Context as _;
 use bytes::Bytes;
 use jiff::Timestamp;
-use tracer_common::{EventRecord, Layout, Settings, SocketState, lost, selfcheck};
+use tracer_common::{EventRecord, Layout, Settings, SocketState, TimelineRecord, lost, selfcheck};
 
 use super::{
-    Bracket, Observation, Survey, bracket, survey,
+    Bracket, Observation, Survey, bracket,
+    pressed::pressed,
+    survey,
     survey::{snapshot, sockets_of},
 };
 use crate::{
@@ -20,7 +22,7 @@ use crate::{
     attribute::{Attributor, Sources},
     decode,
     indicators::{
-        readings,
+        memory, readings,
         rows::{self, Snapshot},
     },
     kernel::Plan,
@@ -32,6 +34,8 @@ use crate::{
 const BATCH: usize = 1024;
 /// Records of evidence that are kept; the kernel programs hold back most of a storm already.
 const MAX_EVENTS: usize = 16 * 1024;
+/// Changes of the node's state that are kept.
+const MAX_MOMENTS: usize = 4 * 1024;
 /// Cells of the self-check.
 type Selfcheck = [u64; selfcheck::COUNT as usize];
 
@@ -40,6 +44,7 @@ pub struct Watch {
     tracer: Tracer,
     events: Ring,
     births: Ring,
+    timeline: Ring,
     started: Instant,
     started_at: Timestamp,
     base: Bracket,
@@ -51,6 +56,9 @@ pub struct Watch {
     /// The self-check as it stood at the baseline, where one is made.
     base_selfcheck: Option<Selfcheck>,
     kept: Vec<EventRecord>,
+    moments: Vec<TimelineRecord>,
+    /// Numbers of orphans, each with the time from which on it was read.
+    orphans: Vec<(Timestamp, u64)>,
     not_kept: u64,
     refused: BTreeMap<String, u64>,
     sources: Sources,
@@ -75,6 +83,7 @@ impl Watch {
         let refuse = |error: anyhow::Error| LoadError::Impossible(format!("{error:#}"));
         let events = tracer.events().map_err(refuse)?;
         let births = tracer.births().map_err(refuse)?;
+        let timeline = tracer.timeline().map_err(refuse)?;
         let map = |error: aya::maps::MapError| LoadError::Impossible(error.to_string());
         let base = bracket(&tracer, &sources.proc).map_err(map)?;
         Ok(Self {
@@ -88,11 +97,14 @@ impl Watch {
             tracer,
             events,
             births,
+            timeline,
             started: Instant::now(),
             started_at: Timestamp::now(),
             base,
             within: Snapshot::new(),
             kept: Vec::new(),
+            moments: Vec::new(),
+            orphans: Vec::new(),
             not_kept: 0,
             refused: BTreeMap::new(),
             sources,
@@ -137,6 +149,33 @@ impl Watch {
     pub fn look(&mut self) {
         let readings = readings::read_all(&self.sources.proc).readings;
         self.within.extend(snapshot(readings));
+        self.drain_timeline();
+        self.note_orphans(memory::read(&self.sources.proc).orphan);
+    }
+
+    /// Notes how many orphans there are, if that has changed.
+    fn note_orphans(&mut self, orphans: Option<u64>) {
+        let Some(orphans) = orphans else { return };
+        let last = self.orphans.last().map_or(0, |(_, last)| *last);
+        if orphans == last {
+            return;
+        }
+        if self.orphans.len() < MAX_MOMENTS {
+            self.orphans.push((Timestamp::now(), orphans));
+        } else {
+            self.not_kept += 1;
+        }
+    }
+
+    /// Takes what the timeline holds; that a ring of its own was full is counted as a loss.
+    fn drain_timeline(&mut self) {
+        for bytes in self.timeline.drain(usize::MAX) {
+            match decode::timeline(&bytes) {
+                Ok(_) if self.moments.len() >= MAX_MOMENTS => self.not_kept += 1,
+                Ok(moment) => self.moments.push(moment),
+                Err(error) => *self.refused.entry(error.to_string()).or_default() += 1,
+            }
+        }
     }
 
     /// Keeps evidence for the report.
@@ -212,6 +251,7 @@ impl Watch {
         let end_at = Timestamp::now();
         let left = self.drain();
         self.keep(left);
+        self.drain_timeline();
         let losses = self.losses()?;
         let selfcheck = match self.base_selfcheck {
             None => None,
@@ -227,10 +267,17 @@ impl Watch {
         let sockets = aggregate::sockets::since(&self.base_sockets, self.tracer.sockets()?);
         let mut end = survey(&self.sources.proc);
         end.counts = last.counts;
+        self.note_orphans(end.memory.orphan);
         self.sources.refresh(&mut self.attributor);
         let all = sockets_of(&start, &end);
         self.sources.find_processes(&mut self.attributor, &all);
 
+        let memcgs = pressed(
+            &self.sources,
+            &self.attributor,
+            start.memcgs.as_ref(),
+            &end.scan,
+        );
         let deltas = aggregate::deltas(&self.base.tallies, &last.tallies);
         let readings = rows::Readings {
             start: &self.base.counts,
@@ -251,7 +298,7 @@ impl Watch {
         );
         if self.not_kept > 0 {
             gaps.push(format!(
-                "{} records of evidence were not kept: more than {MAX_EVENTS} came",
+                "{} records were not kept: more than {MAX_EVENTS} of evidence or {MAX_MOMENTS} of the timeline came",
                 self.not_kept
             ));
         }
@@ -275,6 +322,10 @@ impl Watch {
             recursion_misses,
             sockets,
             events: self.kept,
+            timeline: self.moments,
+            orphans: self.orphans,
+            memcgs,
+            maps: Some(self.tracer.maps()),
             gaps,
             start,
             end,

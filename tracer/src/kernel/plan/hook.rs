@@ -52,6 +52,12 @@ impl Hook {
         self
     }
 
+    /// With two copies of each program, of which no count depends.
+    pub(super) const fn labelling_twice(mut self) -> Self {
+        self.doubled = true;
+        self
+    }
+
     pub(super) const fn counting(mut self) -> Self {
         self.counts = true;
         self

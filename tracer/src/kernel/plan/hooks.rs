@@ -198,6 +198,11 @@ pub(super) const HOOKS: &[Hook] = &[
     .doubled()
     .on(On::WithoutReasons)
     .otherwise("what is thrown out of the out-of-order queue is not seen"),
+    // match-proto:v5.10:net/ipv4/tcp_input.c:static void tcp_collapse(struct sock *sk, struct sk_buff_head *list, struct rb_root *root, struct sk_buff *head, struct sk_buff *tail, u32 start, u32 end)
+    fexit("tcp_collapse", &[(7, "collapse_exit")])
+        .otherwise("the time that compacting queues takes is not told apart"),
+    fentry("tcp_collapse", &[(7, "collapse_enter")])
+        .otherwise("the time that compacting queues takes is not told apart"),
     // match-proto:v5.10:net/ipv4/tcp_input.c:static struct sk_buff *tcp_collapse_one(struct sock *sk, struct sk_buff *skb, struct sk_buff_head *list, struct rb_root *root)
     fentry("tcp_collapse_one", &[(4, "collapse_one_enter")])
         .needed_by(&[(TCPRcvCollapsed, Blind), (PruneCalled, Derived)])
@@ -213,6 +218,7 @@ pub(super) const HOOKS: &[Hook] = &[
         .doubled()
         .otherwise("refusals by tcp_mem and by a memory cgroup are not seen"),
     tp_btf("sock_exceed_buf_limit", &[(0, "exceed_buf_limit")])
+        .labelling_twice()
         .otherwise("which limit refused is unknown unless it was the receive buffer"),
     // match-proto:v6.18:mm/memcontrol.c:bool mem_cgroup_sk_charge(const struct sock *sk, unsigned int nr_pages, gfp_t gfp_mask)
     fexit("mem_cgroup_sk_charge", &[(3, "sk_charge_exit")])

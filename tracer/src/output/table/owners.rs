@@ -44,20 +44,7 @@ pub(super) fn victims(out: &mut String, victims: &[Victim]) {
                 .stall_ns
                 .map_or_else(|| ABSENT.to_owned(), size::nanos),
         ]);
-        let limits = &victim.refusals_by_limit;
-        let by_limit: Vec<String> = [
-            ("rcvbuf", limits.rcvbuf),
-            ("tcp_mem", limits.tcp_mem),
-            ("memcg", limits.memcg),
-            ("unknown", limits.unknown),
-        ]
-        .iter()
-        .filter_map(|(name, count)| count.filter(|n| *n > 0).map(|n| format!("{name} {n}")))
-        .collect();
-        let mut note = Vec::new();
-        if !by_limit.is_empty() {
-            note.push(format!("by limit: {}", by_limit.join(", ")));
-        }
+        let mut note = limits(victim);
         for (lost, (one, how)) in victim.besides().into_iter().zip(LOSSES_BESIDES) {
             if lost > 0 {
                 note.push(format!("{} {how}", size::count(lost, one)));
@@ -77,14 +64,7 @@ pub(super) fn victims(out: &mut String, victims: &[Victim]) {
         if let Some(early) = victim.early_exits.filter(|n| *n > 0) {
             note.push(size::count(early, "early exit"));
         }
-        if let Some(stall) = &victim.stall_percentiles {
-            note.push(format!(
-                "a prune kept the CPU {} (p50), {} (p99), {} (longest)",
-                size::nanos(stall.p50_ns),
-                size::nanos(stall.p99_ns),
-                size::nanos(stall.max_ns)
-            ));
-        }
+        note.extend(stalls(victim));
         if let Some(worst) = victim.sockets.first() {
             note.push(format!(
                 "worst socket {} → {} ({} refused)",
@@ -96,6 +76,69 @@ pub(super) fn victims(out: &mut String, victims: &[Victim]) {
         table.note(&note.join("; "));
     }
     table.write(out);
+}
+
+/// Which limits refused, how, and which made it prune.
+fn limits(victim: &Victim) -> Vec<String> {
+    let some = |counts: &[(&str, Option<u64>)]| -> Vec<String> {
+        let counts = counts.iter();
+        let counts = counts.filter_map(|(name, count)| Some((name, count.filter(|n| *n > 0)?)));
+        counts.map(|(name, n)| format!("{name} {n}")).collect()
+    };
+    let how = |counts: &[(&str, Option<u64>)]| match some(counts) {
+        details if details.is_empty() => String::new(),
+        details => format!(" ({})", details.join(", ")),
+    };
+    let (by_limit, detail) = (&victim.refusals_by_limit, &victim.refusals_by_detail);
+    let tcp_mem = how(&[("hard", detail.hard), ("fair share", detail.fair_share)]);
+    let memcg = how(&[("v2", detail.v2), ("v1 tcpmem", detail.v1_tcpmem)]);
+    let refused: Vec<String> = some(&[
+        ("rcvbuf", by_limit.rcvbuf),
+        ("tcp_mem", by_limit.tcp_mem),
+        ("memcg", by_limit.memcg),
+        ("unknown", by_limit.unknown),
+    ])
+    .into_iter()
+    .map(|words| match words.split(' ').next() {
+        Some("tcp_mem") => words + &tcp_mem,
+        Some("memcg") => words + &memcg,
+        _ => words,
+    })
+    .collect();
+    let prunes = &victim.prunes_by_limit;
+    let pruned = some(&[
+        ("rcvbuf", prunes.rcvbuf),
+        ("tcp_mem", prunes.tcp_mem),
+        ("memcg", prunes.memcg),
+        ("unknown", prunes.unknown),
+    ]);
+    let mut said = Vec::new();
+    if !refused.is_empty() {
+        said.push(format!("by limit: {}", refused.join(", ")));
+    }
+    // Where one limit did it all, its prunes stand in the line above.
+    if !pruned.is_empty() && (refused.is_empty() || pruned.len() > 1) {
+        said.push(format!("prunes by limit: {}", pruned.join(", ")));
+    }
+    said
+}
+
+/// How long prunes kept the CPU, and how much of that went into compacting queues.
+fn stalls(victim: &Victim) -> Option<String> {
+    let stall = victim.stall_percentiles.as_ref()?;
+    let mut words = format!(
+        "a prune kept the CPU {} (p50), {} (p99), {} (longest)",
+        size::nanos(stall.p50_ns),
+        size::nanos(stall.p99_ns),
+        size::nanos(stall.max_ns)
+    );
+    if let Some(collapse) = victim.collapse_ns.filter(|ns| *ns > 0) {
+        words.push_str(&format!(
+            ", {} in all to compact queues",
+            size::nanos(collapse)
+        ));
+    }
+    Some(words)
 }
 
 /// What vanished without any counter of the kernel.

@@ -80,7 +80,11 @@ fn netns_line(rows: &[Reconciliation]) -> String {
         NetnsState::Born => " (born in the window)",
         NetnsState::Gone => " (gone in the window)",
     };
-    format!("netns {}{life}: {line}", first.netns)
+    let whose = match first.netns.as_str() {
+        "0" => "all namespaces together".to_owned(),
+        netns => format!("netns {netns}"),
+    };
+    format!("{whose}{life}: {line}")
 }
 
 /// Whether a counter is off, or moved without anything to compare it with.

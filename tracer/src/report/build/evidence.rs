@@ -1,9 +1,21 @@
 //! Sampled failures with their owners.
 
+use tracer_common::TallyKey;
+
 use crate::{
     aggregate::{Group, harm},
-    report::{Evidence, Inputs, Owner, evidence, inputs::MAX_EVIDENCE},
+    kernel::Plan,
+    report::{Evidence, Inputs, Limit, Owner, evidence, inputs::MAX_EVIDENCE},
 };
+
+/// Why a limit can be unknown with this plan.
+pub(super) fn unknown_limit(plan: &Plan) -> &'static str {
+    if plan.attaches("sock_exceed_buf_limit") {
+        "the kernel skipped the program that is told what was compared"
+    } else {
+        "the tracepoint that tells what was compared is not attached"
+    }
+}
 
 /// The failures that a report shows, in the order of time.
 pub(super) fn sampled(inputs: &Inputs<'_>, gaps: &mut Vec<String>) -> Vec<(Group, Evidence)> {
@@ -21,11 +33,12 @@ pub(super) fn sampled(inputs: &Inputs<'_>, gaps: &mut Vec<String>) -> Vec<(Group
         .map(|record| {
             let owner = harm::owner_of(&record.owner, inputs.owner_of_key);
             let at = (inputs.wall_clock)(record.at_ns);
-            let page = inputs.node.page_size_bytes;
-            (
-                Group::of(&owner),
-                Evidence::new(record, Owner::from(&owner), at, page),
-            )
+            let name = |key: &TallyKey| Owner::from(&harm::owner_of(key, inputs.owner_of_key));
+            let mut event = Evidence::new(record, &name, at, inputs.node.page_size_bytes);
+            if event.limit == Limit::Unknown {
+                event.limit_why = Some(unknown_limit(inputs.plan).to_owned());
+            }
+            (Group::of(&owner), event)
         })
         .collect()
 }

@@ -154,6 +154,7 @@ impl From<&Account> for Holder {
             share: account.share,
             growth_bytes: account.growth,
             sockets: total.sockets,
+            orphans: total.orphans,
             receive_bytes: total.receive,
             send_bytes: total.send,
             forward_bytes: total.forward,
@@ -163,21 +164,37 @@ impl From<&Account> for Holder {
     }
 }
 
-/// Memory cgroups that refused. Which level of the hierarchy refused is not seen; a pod's limit often
-/// stands above its containers, so a container's cgroup stands for its whole pod.
+/// Memory cgroups that refused. Where no evidence tells which level of the hierarchy it was, those of the sockets; a pod's limit
+/// often stands above its containers, so a container's cgroup stands for its whole pod.
 #[derive(Default)]
 pub(super) struct Scope {
     cgroups: Vec<(u64, Owner)>,
+    /// Whether these are the very ones that had no room.
+    told: bool,
 }
 
 /// The memory cgroups that refused or pruned within the window.
 pub(super) fn memcg_scope(inputs: &Inputs<'_>) -> Scope {
     let mut ids: BTreeMap<u64, TallyKey> = BTreeMap::new();
-    for delta in inputs.deltas.iter().filter(|_| inputs.traced) {
+    // The very cgroups that had no room, where evidence tells them: one above the sockets' own, perhaps.
+    let by_memcg = [limit::MEMCG_V2 as u32, limit::MEMCG_V1_TCPMEM as u32];
+    for event in inputs.events.iter().filter(|_| inputs.traced) {
+        let id = event.compared.memcg_id;
+        if by_memcg.contains(&event.limit) && id != 0 {
+            let key = TallyKey {
+                cgroup_id: id,
+                memcg_id: id,
+                ..event.owner
+            };
+            ids.insert(id, key);
+        }
+    }
+    let told = !ids.is_empty();
+    for delta in inputs.deltas.iter().filter(|_| inputs.traced && !told) {
         let mut harm = Harm::default();
         harm.add(&delta.value);
         let id = delta.key.memcg_id;
-        let struck = harm.refusals()[limit::MEMCG] > 0 || harm.prunes[limit::MEMCG] > 0;
+        let struck = harm.by_memcg() > 0;
         if struck && id != 0 && id != OVERFLOW_ID {
             ids.insert(
                 id,
@@ -189,6 +206,7 @@ pub(super) fn memcg_scope(inputs: &Inputs<'_>) -> Scope {
         }
     }
     Scope {
+        told,
         cgroups: ids
             .into_iter()
             .map(|(id, key)| (id, (inputs.owner_of_key)(&key)))
@@ -222,9 +240,13 @@ impl Scope {
                 text::name(&report::Owner::from(first).name)
             ),
         };
-        Some(match self.cgroups.len() {
+        let all = match self.cgroups.len() {
             1 => path,
             n => format!("{path} and {} more", n - 1),
+        };
+        Some(match self.told {
+            true => all,
+            false => format!("{all}, or of a cgroup above it,"),
         })
     }
 }

@@ -2,9 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use super::Harms;
+use tracer_common::tally::limit;
+
+use super::{Harms, evidence};
 use crate::{
-    aggregate::Group,
+    aggregate::{Group, Harm},
     indicators::RowState,
     report::{Inputs, Losses, losses::ProgramMisses},
 };
@@ -40,6 +42,21 @@ pub(super) fn losses(inputs: &Inputs<'_>, harms: &Harms) -> Losses {
             .fold(0, u64::saturating_add),
     );
     losses
+}
+
+/// Says why limits are not known, if some are not.
+pub(super) fn unknown_limits(inputs: &Inputs<'_>, harms: &Harms, gaps: &mut Vec<String>) {
+    let unknown = |counts: &dyn Fn(&Harm) -> u64| -> u64 {
+        harms.values().map(counts).fold(0, u64::saturating_add)
+    };
+    let refusals = unknown(&|harm| harm.refusals()[limit::UNKNOWN]);
+    let prunes = unknown(&|harm| harm.prunes[limit::UNKNOWN]);
+    if refusals > 0 || prunes > 0 {
+        gaps.push(format!(
+            "the limit of {refusals} refusals and {prunes} prunes is unknown: {}",
+            evidence::unknown_limit(inputs.plan)
+        ));
+    }
 }
 
 /// Says which network namespaces died within the window with counts that nothing can check any more.

@@ -1,6 +1,9 @@
 //! TCP memory of the node: the figure that was compared at a refusal goes before sockstat.
 
-use tracer_common::tally::{count, limit, queue, slot};
+use tracer_common::{
+    compared::NOT_SEEN,
+    tally::{count, limit, queue, slot},
+};
 
 use super::Harms;
 use crate::{
@@ -95,8 +98,13 @@ fn compared(inputs: &Inputs<'_>) -> Option<(u64, u64)> {
         .events
         .iter()
         .filter(|event| COMPARED.contains(&(event.limit as usize)))
-        .map(|event| (event.allocated_pages, event.tcp_mem_max_pages))
-        .filter(|(allocated, max)| *allocated != u64::MAX && *max != u64::MAX);
+        .map(|event| {
+            (
+                event.compared.allocated_pages,
+                event.compared.tcp_mem_pages[2],
+            )
+        })
+        .filter(|(allocated, max)| *allocated != NOT_SEEN && *max != NOT_SEEN);
     tallies
         .chain(events)
         .filter(|(allocated, max)| *allocated > 0 && *max > 0)

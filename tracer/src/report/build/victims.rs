@@ -12,8 +12,8 @@ use crate::{
     indicators::Counter,
     kernel::plan::Sight,
     report::{
-        self, Inputs, Limit, Refusals, RefusalsByLimit, Uncounted, Victim, VictimSocket, evidence,
-        inputs::MAX_SOCKETS,
+        self, Inputs, Limit, Refusals, RefusalsByDetail, RefusalsByLimit, Uncounted, Victim,
+        VictimSocket, evidence, inputs::MAX_SOCKETS,
     },
 };
 
@@ -65,6 +65,7 @@ fn victim(inputs: &Inputs<'_>, harm: &Harm) -> Victim {
             .fold(0, u64::saturating_add)
     };
     let refusals = harm.refusals();
+    let collapse = inputs.plan.attaches("tcp_collapse");
     Victim {
         owner: report::Owner::from(&group::representative(&harm.owners)),
         refusals: Refusals {
@@ -72,14 +73,14 @@ fn victim(inputs: &Inputs<'_>, harm: &Harm) -> Victim {
             ofo: seen(Counter::TCPOFODrop, of(queue::OFO)),
             send_rcvq: seen(Counter::TCPRcvQDrop, of(queue::SEND_RCVQ)),
         },
-        refusals_by_limit: RefusalsByLimit {
-            rcvbuf: Some(refusals[limit::RCVBUF]),
-            tcp_mem: Some(
-                refusals[limit::TCP_MEM_HARD].saturating_add(refusals[limit::TCP_MEM_FAIR_SHARE]),
-            ),
-            memcg: Some(refusals[limit::MEMCG]),
-            unknown: Some(refusals[limit::UNKNOWN]),
+        refusals_by_limit: by_limit(&refusals),
+        refusals_by_detail: RefusalsByDetail {
+            hard: Some(refusals[limit::TCP_MEM_HARD]),
+            fair_share: Some(refusals[limit::TCP_MEM_FAIR_SHARE]),
+            v2: Some(refusals[limit::MEMCG_V2]),
+            v1_tcpmem: Some(refusals[limit::MEMCG_V1_TCPMEM]),
         },
+        prunes_by_limit: by_limit(&harm.prunes),
         forced_admissions: Some(of(queue::FORCED)),
         early_exits: Some(harm.early_exits),
         prunes: seen(
@@ -114,8 +115,23 @@ fn victim(inputs: &Inputs<'_>, harm: &Harm) -> Victim {
         }),
         stall_ns: Some(harm.stall_ns),
         stall_percentiles: stall::percentiles(&harm.stalls).map(Into::into),
+        collapse_ns: collapse.then_some(harm.collapse_ns),
+        collapse_percentiles: collapse
+            .then(|| stall::percentiles(&harm.collapses).map(Into::into))
+            .flatten(),
         netns: harm.netns.iter().map(ToString::to_string).collect(),
         sockets: Vec::new(),
+    }
+}
+
+/// Counts of single limits by limit as people name them.
+fn by_limit(counts: &[u64; limit::COUNT]) -> RefusalsByLimit {
+    let both = |a: usize, b: usize| Some(counts[a].saturating_add(counts[b]));
+    RefusalsByLimit {
+        rcvbuf: Some(counts[limit::RCVBUF]),
+        tcp_mem: both(limit::TCP_MEM_HARD, limit::TCP_MEM_FAIR_SHARE),
+        memcg: both(limit::MEMCG_V2, limit::MEMCG_V1_TCPMEM),
+        unknown: Some(counts[limit::UNKNOWN]),
     }
 }
 

@@ -104,7 +104,7 @@ fn without_evidence_the_scan_speaks_for_the_reader() {
     assert!(summary.contains("does not read fast enough;"), "{summary}");
     let state = tracer_common::SocketState {
         owner: fixture::key(REDIS),
-        verdicts: [100, 0, 0, 0],
+        verdicts: [100, 0, 0, 0, 0],
         last_limit: 0,
         ..Default::default()
     };
@@ -128,8 +128,8 @@ fn memcg_looks_within_the_subtree_only() {
         fixture::received(200_000),
     );
     node.tally(REDIS, |value| {
-        fixture::refuse(value, queue::RCV, limit::MEMCG, 25);
-        value.prunes[limit::MEMCG] = 40;
+        fixture::refuse(value, queue::RCV, limit::MEMCG_V2, 25);
+        value.prunes[limit::MEMCG_V2] = 40;
     });
     let report = node.report();
     golden::check("memcg", &report);

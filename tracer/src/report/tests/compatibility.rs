@@ -109,7 +109,7 @@ fn lines_of_trace_are_elements_of_evidence() {
         name: "shop/web-7".into(),
         ..Default::default()
     };
-    let evidence = Evidence::new(&event, owner, at, 4096);
+    let evidence = Evidence::new(&event, &|_| owner.clone(), at, 4096);
     assert_eq!(evidence.local.as_deref(), Some("[::1]:6379"));
     assert_eq!(
         evidence.remote.as_deref(),

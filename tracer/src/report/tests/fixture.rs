@@ -7,14 +7,15 @@ use std::{
 
 use jiff::Timestamp;
 use tracer_common::{
-    ABI_VERSION, EventRecord, SocketState, TallyKey, TallyValue, Tuple, lost, tally::slot,
+    ABI_VERSION, Compared, EventRecord, SocketState, TallyKey, TallyValue, TimelineRecord, Tuple,
+    lost, tally::slot,
 };
 
 use crate::{
     aggregate::Delta,
     attribute::{Owner, OwnerKind, Source},
     holders::{Scan, Socket, TcpState, socket::SocketMemory},
-    indicators::{Counter, Row, RowState, TcpMemory},
+    indicators::{Counter, Row, RowState, TcpMemory, memcg::Pressed},
     kernel::plan::{CounterSight, Flavour, Plan, Probe, Sight},
     report::{Inputs, Node, Report, Window, build},
 };
@@ -50,6 +51,9 @@ pub(super) struct Fixture {
     pub(super) gaps: Vec<String>,
     pub(super) states: Vec<(u64, SocketState)>,
     pub(super) events: Vec<EventRecord>,
+    pub(super) timeline: Vec<TimelineRecord>,
+    pub(super) orphans: Vec<(Timestamp, u64)>,
+    pub(super) memcgs: Option<Vec<Pressed>>,
 }
 
 impl Fixture {
@@ -136,6 +140,9 @@ impl Fixture {
             gaps: Vec::new(),
             states: Vec::new(),
             events: Vec::new(),
+            timeline: Vec::new(),
+            orphans: Vec::new(),
+            memcgs: None,
         }
     }
 
@@ -207,6 +214,10 @@ impl Fixture {
             gaps: &self.gaps,
             socket_states: &self.states,
             events: &self.events,
+            timeline: &self.timeline,
+            orphans: &self.orphans,
+            memcgs: self.memcgs.as_deref(),
+            maps: None,
             wall_clock: &|ns| {
                 Timestamp::from_nanosecond(i128::from(START) * 1_000_000_000 + i128::from(ns))
                     .unwrap()
@@ -260,6 +271,7 @@ pub(super) fn socket(cgroup: u64, n: u32, state: TcpState, memory: SocketMemory)
         cookie: cgroup * 10_000 + u64::from(n),
         cgroup_id: Some(cgroup),
         memory: Some(memory),
+        clamped: None,
         unread: memory.rmem_alloc / 3 * 2,
         unsent: 0,
     }
@@ -305,8 +317,9 @@ pub(super) fn event(cgroup: u64, at_ns: u64, queue: usize, limit: usize) -> Even
         collapsed: 0,
         ofo_pruned: 0,
         pruned: 1,
-        allocated_pages: u64::MAX,
-        tcp_mem_max_pages: u64::MAX,
+        ofo_empty: u32::MAX,
+        ofo_bytes: u32::MAX,
+        compared: Compared::NOTHING,
     }
 }
 

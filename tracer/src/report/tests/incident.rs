@@ -77,15 +77,15 @@ pub(super) fn incident() -> Fixture {
     let state = |refusals: u64| SocketState {
         owner: fixture::key(REDIS),
         tuple,
-        verdicts: [refusals, 0, 0, 0],
+        verdicts: [refusals, 0, 0, 0, 0],
         prunes: refusals,
         last_limit: u32::try_from(limit::TCP_MEM_HARD).unwrap(),
         ..SocketState::default()
     };
     node.states = (1..=8).map(|n| (9_000 + n, state(n * 10))).collect();
     let mut event = fixture::event(REDIS, 1_000_000_000, queue::OFO, limit::TCP_MEM_HARD);
-    event.allocated_pages = 12_250;
-    event.tcp_mem_max_pages = 12_000;
+    event.compared.allocated_pages = 12_250;
+    event.compared.tcp_mem_pages = [8_000, 11_000, 12_000];
     node.events = vec![event];
     node
 }
