@@ -66,6 +66,19 @@ pub fn cut(data: &[u8], wanted: &Wanted<'_>) -> Result<Vec<u8>> {
     Ok(cut.bytes())
 }
 
+/// The id of a function.
+pub fn function_id(data: &[u8], name: &str) -> Result<u32> {
+    let blob = Blob::read(data)?;
+    for id in 1..=blob.types.len() as u32 {
+        let at = blob.at(id)?;
+        let kind = blob.word(at + 4)? >> 24 & 0x1f;
+        if kind == FUNC && blob.string(blob.word(at)?)? == name {
+            return Ok(id);
+        }
+    }
+    bail!("this kernel's BTF has no function {name}")
+}
+
 impl<'a> Blob<'a> {
     fn read(data: &'a [u8]) -> Result<Self> {
         ensure!(

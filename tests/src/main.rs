@@ -26,6 +26,9 @@ enum Command {
     Scenarios {
         /// Which ones; all where none is named.
         names: Vec<String>,
+        /// Without those that show the same on every kernel.
+        #[arg(long, conflicts_with = "names")]
+        kernel_bound: bool,
         /// Value of `--probe-flavour` for tcpress, where a scenario does not say one.
         #[arg(long)]
         probe_flavour: Option<String>,
@@ -39,8 +42,11 @@ enum Command {
         #[arg(long)]
         out: PathBuf,
         /// Only what tests need of this kernel.
-        #[arg(long)]
+        #[arg(long, conflicts_with = "only")]
         types_only: bool,
+        /// Only these scenarios, with the default flavour, and nothing of what tests need.
+        #[arg(long, value_name = "NAME", num_args = 1..)]
+        only: Vec<String>,
     },
     /// Print the names of all scenarios.
     List,
@@ -71,10 +77,14 @@ fn run(command: Command) -> Result<ExitCode> {
         Command::Demo(args) => demo::run(&args)?,
         Command::Scenarios {
             names,
+            kernel_bound,
             probe_flavour: flavour,
             keep,
-        } => return scenario::run_all(&names, &Settings { flavour, keep }),
-        Command::Matrix { out, types_only } => return matrix::run(&out, types_only),
+        } => return scenario::run_all(&names, kernel_bound, &Settings { flavour, keep }),
+        Command::Matrix {
+            out, types_only, ..
+        } if types_only => return matrix::types_only(&out),
+        Command::Matrix { out, only, .. } => return matrix::run(&out, &only),
         Command::List => scenario::list()?,
         Command::Scenario { name } => return scenario::run_one(&name),
         Command::Pause => {

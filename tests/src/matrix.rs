@@ -20,23 +20,37 @@ use crate::tcpress;
 /// Symbols besides functions whose addresses are used.
 const VARIABLES: [&str; 2] = ["__per_cpu_offset", "tcp_memory_pressure"];
 
-/// Measures, and writes `seen.json`, `btf` and `symbols` to a folder; nothing but the last two with `types_only`.
-pub fn run(out: &Path, types_only: bool) -> Result<ExitCode> {
+/// Writes `btf` and `symbols` to a folder.
+pub fn types_only(out: &Path) -> Result<ExitCode> {
     fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     types(out)?;
     symbols(out)?;
-    if types_only {
-        return Ok(ExitCode::SUCCESS);
-    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Measures, and writes `seen.json`, `btf` and `symbols` to a folder; where scenarios are named, only these with the default
+/// flavour, and `seen.json` only.
+pub fn run(out: &Path, only: &[String]) -> Result<ExitCode> {
+    fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    let chosen_flavours: &[&str] = match only {
+        [] => {
+            types_only(out)?;
+            &["fentry", "kprobe"]
+        }
+        _ => &["fentry"],
+    };
     let kept = std::env::temp_dir().join("tcpress-lab-kept");
     let mut good = true;
     let mut flavours = Vec::new();
     let mut measured = None;
-    for flavour in ["fentry", "kprobe"] {
+    for &flavour in chosen_flavours {
         let _ = fs::remove_dir_all(&kept);
         fs::create_dir_all(&kept)?;
         let all = scenario::ALL.iter();
-        let chosen: Vec<_> = all.filter(|it| flavour == "fentry" || it.counts).collect();
+        let chosen: Vec<_> = all
+            .filter(|it| flavour == "fentry" || (it.counts && !it.once))
+            .filter(|it| only.is_empty() || only.iter().any(|name| name == it.name))
+            .collect();
         let settings = tcpress::Settings {
             flavour: Some(flavour.to_owned()),
             keep: Some(kept.clone()),
@@ -110,12 +124,34 @@ fn seen(flavour: &str, reports: &[Value], results: &Results) -> Value {
         "flavour": flavour,
         "reports": reports.len(),
         "counters": counters,
+        "labels": labels(reports),
         "possible_misses": sum("/losses/possible_misses"),
         "unpaired": sum("/losses/unpaired"),
         "selfcheck": {"calls": sum("/selfcheck/calls"), "compared": sum("/selfcheck/compared")},
         "passed": results.passed,
         "failed": results.failed,
         "skipped": results.skipped,
+    })
+}
+
+/// Refusals and prunes of all victims by the limit that they are laid to.
+fn labels(reports: &[Value]) -> Value {
+    let victims = || reports.iter().flat_map(|report| list(&report["victims"]));
+    let sum = |pointer: &str| -> u64 {
+        let counts = victims().filter_map(|victim| victim.pointer(pointer));
+        counts.filter_map(Value::as_u64).sum()
+    };
+    let limit = |name: &str| json!({"refusals": sum(&format!("/refusals_by_limit/{name}")), "prunes": sum(&format!("/prunes_by_limit/{name}"))});
+    let detail = |name: &str| json!({"refusals": sum(&format!("/refusals_by_detail/{name}"))});
+    json!({
+        "rcvbuf": limit("rcvbuf"),
+        "tcp_mem": limit("tcp_mem"),
+        "tcp_mem hard": detail("hard"),
+        "tcp_mem fair_share": detail("fair_share"),
+        "memcg": limit("memcg"),
+        "memcg v2": detail("v2"),
+        "memcg v1_tcpmem": detail("v1_tcpmem"),
+        "unknown": limit("unknown"),
     })
 }
 

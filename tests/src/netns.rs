@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
+use crate::cgroup;
 use crate::process::{Process, Start};
 use crate::sys;
 
@@ -98,17 +99,19 @@ fn lab() -> Result<Command> {
 
 /// Makes the command start inside a cgroup and a network namespace.
 fn place(command: &mut Command, scope: Option<&Path>, netns: Option<&File>) -> Result<()> {
-    let procs = scope
-        .map(|scope| {
-            OpenOptions::new()
-                .write(true)
-                .open(scope.join("cgroup.procs"))
+    let folders = scope.map(cgroup::everywhere).transpose()?;
+    let procs = folders
+        .iter()
+        .flatten()
+        .map(|folder| {
+            let mut options = OpenOptions::new();
+            options.write(true).open(folder.join("cgroup.procs"))
         })
-        .transpose()
+        .collect::<std::io::Result<Vec<File>>>()
         .context("cannot open cgroup.procs")?;
     let netns = netns.map(File::try_clone).transpose()?;
     let enter = move || {
-        if let Some(mut procs) = procs.as_ref() {
+        for mut procs in &procs {
             // To the kernel, 0 is whoever writes.
             procs.write_all(b"0")?;
         }

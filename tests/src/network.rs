@@ -25,8 +25,13 @@ pub fn ip(arguments: &str) -> Result<String> {
 
 /// Runs `ip` in the network namespace behind the file.
 pub fn ip_in(netns: &File, arguments: &str) -> Result<String> {
+    run_in(netns, "ip", arguments)
+}
+
+/// Runs a program in the network namespace behind the file.
+pub fn run_in(netns: &File, program: &str, arguments: &str) -> Result<String> {
     let netns = netns.try_clone()?;
-    let mut command = Command::new("ip");
+    let mut command = Command::new(program);
     command.args(arguments.split_ascii_whitespace());
     // SAFETY: the closure makes one system call and allocates nothing.
     unsafe { command.pre_exec(move || sys::enter_netns(netns.as_fd())) };

@@ -123,6 +123,14 @@ impl Pod {
         netns::inode_of(self.netns_pid())
     }
 
+    /// A file of `/proc/PID` of a process in its network namespace.
+    #[must_use]
+    pub fn proc(&self, name: &str) -> PathBuf {
+        Path::new("/proc")
+            .join(self.netns_pid().to_string())
+            .join(name)
+    }
+
     fn netns_pid(&self) -> u32 {
         self.wire
             .as_ref()
@@ -142,6 +150,13 @@ impl Pod {
     fn start(&self, arguments: &str, scope: Option<&Path>) -> Result<Recipe> {
         let netns = self.wire.as_ref().map(|wire| &wire.netns);
         netns::start_recipe(&self.full_name(), arguments, scope, netns)
+    }
+
+    /// Delays everything on the pod's loopback device.
+    pub fn delay_loopback(&self, milliseconds: u32) -> Result<()> {
+        let wire = self.wire.as_ref().context("a pod on the host network")?;
+        let arguments = format!("qdisc add dev lo root netem delay {milliseconds}ms");
+        network::run_in(wire.netns.file(), "tc", &arguments).map(drop)
     }
 
     /// Pulls the pod's cable at the node, and takes its loopback device down: nothing goes in or out or around any more, and no

@@ -59,6 +59,13 @@ impl Report {
         self.at("/verdict/summary").as_str().unwrap_or_default()
     }
 
+    /// Whether the kernel told the memory and cgroups of all sockets; it does not where its module `tcp_diag` is not there.
+    #[must_use]
+    pub fn tells_sockets(&self) -> bool {
+        let mut gaps = self.list("/losses/gaps").iter();
+        !gaps.any(|gap| gap.as_str().is_some_and(|gap| gap.contains("tcp_diag")))
+    }
+
     /// The victims that are this pod (one, unless several of its containers suffer).
     pub fn victims<'a>(&'a self, pod: &'a Pod) -> impl Iterator<Item = &'a Value> {
         self.list("/victims")

@@ -3,7 +3,7 @@
 
 use std::io;
 use std::net::SocketAddrV4;
-use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -75,19 +75,32 @@ pub fn readable(fds: &[RawFd], wait: Duration) -> io::Result<bool> {
     }
 }
 
-/// Gives a socket its local address.
-pub fn bind(socket: &impl AsRawFd, at: SocketAddrV4) -> io::Result<()> {
-    let address = libc::sockaddr_in {
+/// An address as the kernel takes it.
+fn sockaddr(of: SocketAddrV4) -> libc::sockaddr_in {
+    libc::sockaddr_in {
         sin_family: libc::AF_INET as libc::sa_family_t,
-        sin_port: at.port().to_be(),
+        sin_port: of.port().to_be(),
         sin_addr: libc::in_addr {
-            s_addr: at.ip().to_bits().to_be(),
+            s_addr: of.ip().to_bits().to_be(),
         },
         sin_zero: [0; 8],
-    };
+    }
+}
+
+/// Gives a socket its local address.
+pub fn bind(socket: &impl AsRawFd, at: SocketAddrV4) -> io::Result<()> {
+    let address = sockaddr(at);
     let size = size_of_val(&address) as libc::socklen_t;
     // SAFETY: the pointer and the size describe `address`, which outlives the call.
     cvt(unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), size) }).map(drop)
+}
+
+/// Connects a socket.
+pub fn connect(socket: &impl AsRawFd, to: SocketAddrV4) -> io::Result<()> {
+    let address = sockaddr(to);
+    let size = size_of_val(&address) as libc::socklen_t;
+    // SAFETY: the pointer and the size describe `address`, which outlives the call.
+    cvt(unsafe { libc::connect(socket.as_raw_fd(), (&raw const address).cast(), size) }).map(drop)
 }
 
 /// Sets a socket option whose value is an int.
@@ -144,6 +157,25 @@ pub fn raise_open_files() -> io::Result<()> {
 pub fn enter_netns(netns: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: setns only changes the calling thread's namespace.
     cvt(unsafe { libc::setns(netns.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
+}
+
+/// A process as a descriptor.
+pub fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes numbers only.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) })
+}
+
+/// A descriptor of another process, as one of ours.
+pub fn pidfd_getfd(process: &OwnedFd, number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes numbers only.
+    owned(unsafe { libc::syscall(libc::SYS_pidfd_getfd, process.as_raw_fd(), number, 0) })
+}
+
+/// What a system call made.
+fn owned(made: libc::c_long) -> io::Result<OwnedFd> {
+    let made = cvt(libc::c_int::try_from(made).map_err(io::Error::other)?)?;
+    // SAFETY: the kernel has just made it, for us alone.
+    Ok(unsafe { OwnedFd::from_raw_fd(made) })
 }
 
 /// Gives the calling thread a new, empty network namespace.

@@ -162,6 +162,11 @@ impl Running {
         self.0.stop(libc::SIGINT, ENDING)
     }
 
+    /// Kills it: it has no time for any last word.
+    pub fn kill(self) -> Result<()> {
+        self.0.stop(libc::SIGKILL, ENDING).map(drop)
+    }
+
     /// Waits for its own end.
     pub fn finish(self) -> Result<Finished> {
         self.0.finish(TRACING + ENDING)

@@ -2,7 +2,7 @@
 //! ends such a connection where TCP memory is over its limit (`tcp_check_oom`, net/ipv4/tcp.c).
 
 use std::io::{ErrorKind, Write};
-use std::net::{SocketAddrV4, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use crate::sys;
 pub struct Args {
     /// A server that does not read.
     #[arg(long)]
-    pub to: SocketAddrV4,
+    pub to: SocketAddr,
     /// How many connections.
     #[arg(long, default_value_t = 4)]
     pub connections: usize,

@@ -2,7 +2,7 @@
 //! network namespace, so that what finds no room is dropped.
 
 use std::fs;
-use std::net::{SocketAddrV4, TcpListener};
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsRawFd;
 
 use anyhow::{Context, Result};
@@ -18,7 +18,7 @@ const COOKIES: &str = "/proc/sys/net/ipv4/tcp_syncookies";
 pub struct Args {
     /// Where to listen.
     #[arg(long)]
-    pub listen: SocketAddrV4,
+    pub listen: SocketAddr,
     /// Connections beyond the first that may wait to be accepted.
     #[arg(long, default_value_t = 1)]
     pub backlog: i32,

@@ -2,7 +2,7 @@
 //! a large request needs it at the server, so either side can be made to suffer.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddrV4, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::time::{Duration, Instant};
 
@@ -31,7 +31,7 @@ pub struct Sizes {
 pub struct ServerArgs {
     /// Where to listen.
     #[arg(long)]
-    pub listen: SocketAddrV4,
+    pub listen: SocketAddr,
     /// Sizes.
     #[command(flatten)]
     pub sizes: Sizes,
@@ -42,7 +42,7 @@ pub struct ServerArgs {
 pub struct ClientArgs {
     /// The server.
     #[arg(long)]
-    pub to: SocketAddrV4,
+    pub to: SocketAddr,
     /// Connections, each with one request under way.
     #[arg(long, default_value_t = 1)]
     pub connections: usize,

@@ -1,7 +1,7 @@
 //! A socket whose lock is held: it is read into a page that userfaultfd keeps from being filled, so that `tcp_recvmsg` stands still
 //! in the middle of copying. Whatever arrives meanwhile goes to the backlog.
 
-use std::net::SocketAddrV4;
+use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::sys;
 pub struct Args {
     /// Where to listen.
     #[arg(long)]
-    pub listen: SocketAddrV4,
+    pub listen: SocketAddr,
 }
 
 /// One page, as everywhere where this runs.

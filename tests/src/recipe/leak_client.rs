@@ -2,14 +2,14 @@
 //! (which leaves the server in CLOSE-WAIT).
 
 use std::io::{ErrorKind, Write};
-use std::net::{SocketAddrV4, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 use serde_json::json;
 
-use super::{connect, say};
+use super::{connect, connect_mptcp, say};
 use crate::sys;
 
 /// What becomes of the connections once the bytes are sent.
@@ -26,7 +26,7 @@ pub enum Then {
 pub struct Args {
     /// The leaking server.
     #[arg(long)]
-    pub to: SocketAddrV4,
+    pub to: SocketAddr,
     /// How many connections.
     #[arg(long, default_value_t = 50)]
     pub connections: usize,
@@ -39,6 +39,9 @@ pub struct Args {
     /// Size of the send buffer (SO_SNDBUF; the kernel doubles it), so that little memory stays on this side.
     #[arg(long)]
     pub send_buffer: Option<i32>,
+    /// Open connections of Multipath TCP.
+    #[arg(long)]
+    pub mptcp: bool,
     /// Give up on bytes that nobody takes after this many milliseconds without progress.
     #[arg(long, default_value_t = 1000)]
     pub patience: u64,
@@ -89,7 +92,10 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn open(args: &Args) -> Result<TcpStream> {
-    let stream = connect(args.to)?;
+    let stream = match args.to {
+        SocketAddr::V4(to) if args.mptcp => connect_mptcp(to)?,
+        to => connect(to)?,
+    };
     if let Some(size) = args.send_buffer {
         sys::set_option(&stream, libc::SOL_SOCKET, libc::SO_SNDBUF, size)?;
     }

@@ -10,12 +10,13 @@ pub mod leak_client;
 pub mod leak_server;
 pub mod repair;
 pub mod slow_reader;
+pub mod take_over;
 pub mod tcp_mem;
 pub mod tun;
 
 use std::io::Write;
-use std::net::{SocketAddrV4, TcpListener, TcpStream};
-use std::os::fd::{AsRawFd, FromRawFd};
+use std::net::{SocketAddr, SocketAddrV4, TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -49,6 +50,8 @@ pub enum Recipe {
     Abandon(abandon::Args),
     /// A socket whose lock is held in the middle of a read.
     HeldLock(held_lock::Args),
+    /// Takes the connections of another process over.
+    TakeOver(take_over::Args),
 }
 
 impl Recipe {
@@ -67,6 +70,7 @@ impl Recipe {
             Self::DeafListener(args) => deaf_listener::run(args),
             Self::Abandon(args) => abandon::run(args),
             Self::HeldLock(args) => held_lock::run(args),
+            Self::TakeOver(args) => take_over::run(args),
         }
     }
 }
@@ -79,7 +83,7 @@ pub(crate) fn say(value: &Value) -> Result<()> {
 }
 
 /// Listens without blocking in accept, with room for many connections that nobody has accepted yet.
-pub(crate) fn listen(at: SocketAddrV4) -> Result<TcpListener> {
+pub(crate) fn listen(at: SocketAddr) -> Result<TcpListener> {
     let listener = TcpListener::bind(at).with_context(|| format!("cannot listen on {at}"))?;
     // A second listen only changes the backlog, which the standard library sets to 128.
     // SAFETY: listen touches no memory of this process.
@@ -90,6 +94,22 @@ pub(crate) fn listen(at: SocketAddrV4) -> Result<TcpListener> {
 
 /// The same for connections of Multipath TCP, which TCP may use too.
 pub(crate) fn listen_mptcp(at: SocketAddrV4) -> Result<TcpListener> {
+    let listener = TcpListener::from(mptcp_socket()?);
+    sys::bind(&listener, at).with_context(|| format!("cannot listen on {at}"))?;
+    // SAFETY: listen touches no memory of this process.
+    sys::cvt(unsafe { libc::listen(listener.as_raw_fd(), 4096) })?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// A connection of Multipath TCP.
+pub(crate) fn connect_mptcp(to: SocketAddrV4) -> Result<TcpStream> {
+    let stream = TcpStream::from(mptcp_socket()?);
+    sys::connect(&stream, to).with_context(|| format!("cannot connect to {to}"))?;
+    Ok(stream)
+}
+
+fn mptcp_socket() -> Result<OwnedFd> {
     // SAFETY: the call takes numbers only.
     let socket = sys::cvt(unsafe {
         libc::socket(
@@ -100,12 +120,7 @@ pub(crate) fn listen_mptcp(at: SocketAddrV4) -> Result<TcpListener> {
     })
     .context("this kernel has no Multipath TCP")?;
     // SAFETY: the descriptor is new and ours.
-    let listener = unsafe { TcpListener::from_raw_fd(socket) };
-    sys::bind(&listener, at).with_context(|| format!("cannot listen on {at}"))?;
-    // SAFETY: listen touches no memory of this process.
-    sys::cvt(unsafe { libc::listen(listener.as_raw_fd(), 4096) })?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+    Ok(unsafe { OwnedFd::from_raw_fd(socket) })
 }
 
 /// Accepts what waits, if anything.
@@ -123,10 +138,10 @@ pub(crate) fn accept(listener: &TcpListener) -> Result<Option<TcpStream>> {
 }
 
 /// Connects, trying again while nothing listens there yet.
-pub(crate) fn connect(to: SocketAddrV4) -> Result<TcpStream> {
+pub(crate) fn connect(to: SocketAddr) -> Result<TcpStream> {
     let mut last = None;
     for _ in 0..20 {
-        match TcpStream::connect_timeout(&to.into(), Duration::from_secs(5)) {
+        match TcpStream::connect_timeout(&to, Duration::from_secs(5)) {
             Ok(stream) => return Ok(stream),
             Err(error) => last = Some(error),
         }

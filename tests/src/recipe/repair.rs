@@ -3,6 +3,8 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::json;
@@ -19,9 +21,18 @@ pub struct Args {
     /// How many writes are to be refused.
     #[arg(long, default_value_t = 5)]
     pub refusals: u64,
+    /// Give up after so many writes, where the kernel does not refuse.
+    #[arg(long, default_value_t = u64::MAX)]
+    pub writes: u64,
     /// Bytes of each write.
     #[arg(long, default_value_t = 1000)]
     pub size: usize,
+    /// SO_RCVBUF of the socket (the kernel doubles it); as root it may be larger than the system's most.
+    #[arg(long, default_value_t = 4096)]
+    pub room: i32,
+    /// Write only when this file exists, with no memory to be asked for any more.
+    #[arg(long)]
+    pub until: Option<PathBuf>,
 }
 
 /// Fills the queue, is refused as often as asked for, and stays until stopped.
@@ -29,14 +40,21 @@ pub fn run(args: &Args) -> Result<()> {
     let listener = TcpListener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
     let peer = TcpStream::connect(listener.local_addr()?)?;
     let (socket, _) = listener.accept()?;
-    sys::set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUF, 4096)?;
+    sys::set_option(&socket, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, args.room)?;
+    let block = vec![b'p'; args.size];
+    if args.until.is_some() {
+        // SAFETY: the call touches no memory of this process's own.
+        sys::cvt(unsafe { libc::mlockall(libc::MCL_CURRENT | libc::MCL_FUTURE) })?;
+    }
     say(&json!({"ready": true}))?;
+    while args.until.as_ref().is_some_and(|go| !go.exists()) && !sys::stopped() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
     let set = |name, value| sys::set_option(&socket, libc::IPPROTO_TCP, name, value);
     set(libc::TCP_REPAIR, 1).context("cannot enter repair mode")?;
     set(libc::TCP_REPAIR_QUEUE, RECEIVE_QUEUE).context("cannot choose the receive queue")?;
-    let block = vec![b'p'; args.size];
     let (mut queued, mut refused) = (0_u64, 0_u64);
-    while refused < args.refusals {
+    while refused < args.refusals && queued < args.writes {
         // SAFETY: the pointer and the length describe `block`.
         let sent = unsafe { libc::send(socket.as_raw_fd(), block.as_ptr().cast(), block.len(), 0) };
         if sent >= 0 {

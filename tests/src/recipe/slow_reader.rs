@@ -3,7 +3,7 @@
 //! window announced before arrives at a full queue. After shrinking it sends one byte, so that the peer knows.
 
 use std::io::{Read, Write};
-use std::net::{SocketAddrV4, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use anyhow::{Context, Result};
 use serde_json::json;
 
 use super::{accept, listen, listen_mptcp, say};
+use crate::bpf::SockMap;
 use crate::sys;
 
 /// Settings of the slow reader.
@@ -19,8 +20,9 @@ use crate::sys;
 pub struct Args {
     /// Where to listen.
     #[arg(long)]
-    pub listen: SocketAddrV4,
-    /// SO_RCVBUF of the listener, inherited by each connection (the kernel doubles it).
+    pub listen: SocketAddr,
+    /// SO_RCVBUF of the listener, inherited by each connection (the kernel doubles it); as root it may be larger than the system's
+    /// most.
     #[arg(long)]
     pub rcvbuf: Option<i32>,
     /// SO_RCVBUF that each connection gets once `--shrink-after` bytes are queued.
@@ -35,6 +37,9 @@ pub struct Args {
     /// Let the kernel take an announced window back (`net.ipv4.tcp_shrink_window`), where it can.
     #[arg(long)]
     pub take_window_back: bool,
+    /// Put each connection into a sockmap, which drains its receive queue in the middle of an arrival.
+    #[arg(long)]
+    pub sockmap: bool,
     /// Take connections of Multipath TCP too.
     #[arg(long)]
     pub mptcp: bool,
@@ -55,18 +60,21 @@ pub fn run(args: &Args) -> Result<()> {
     if args.take_window_back && switch.exists() {
         std::fs::write(switch, "1").context("cannot set tcp_shrink_window")?;
     }
-    let listener = if args.mptcp {
-        listen_mptcp(args.listen)?
-    } else {
-        listen(args.listen)?
+    let listener = match args.listen {
+        SocketAddr::V4(at) if args.mptcp => listen_mptcp(at)?,
+        at => listen(at)?,
     };
     if let Some(size) = args.rcvbuf {
-        sys::set_option(&listener, libc::SOL_SOCKET, libc::SO_RCVBUF, size)?;
+        sys::set_option(&listener, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, size)?;
     }
     say(&json!({"ready": true}))?;
+    let mut map = args.sockmap.then(|| SockMap::new(1024)).transpose()?;
     let mut connections = Vec::new();
     while !sys::stopped() {
         while let Some(stream) = accept(&listener)? {
+            if let Some(map) = &mut map {
+                map.add(&stream)?;
+            }
             let shrunk = args.shrink_to.is_none();
             connections.push(Connection {
                 stream,

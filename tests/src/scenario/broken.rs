@@ -25,9 +25,11 @@ use crate::snmp::Delta;
 
 const BTF: &str = "/sys/kernel/btf/vmlinux";
 const SIZES: Sizes = Sizes {
-    owners: 256,
-    sockets: 256,
-    ring_bytes: 1 << 16,
+    owners: 1024,
+    namespaces: 64,
+    sockets: 1024,
+    calls: 512,
+    ring_bytes: 1 << 20,
 };
 
 /// A plan and a layout as they are right for this kernel.

@@ -10,6 +10,7 @@ use super::loads::{PATIENCE, abandoned, full_backlog, unheard};
 use crate::check::Checks;
 use crate::network::Network;
 use crate::pod::Pod;
+use crate::report::is_pod;
 use crate::snmp::Delta;
 use crate::tcpress;
 
@@ -162,6 +163,35 @@ pub(super) fn oom_abort() -> Result<Outcome> {
         entered,
         kernel.get("TCPMemoryPressures"),
     );
+    // Evidence, which a kprobe that was skipped does not send: the counts above say whether one was.
+    if entered == kernel.get("TCPMemoryPressures") {
+        let moments = |event: &str| {
+            let all = report.list("/timeline").iter();
+            all.filter(|moment| moment["event"] == event)
+                .collect::<Vec<_>>()
+        };
+        let aborts = moments("abort_on_memory");
+        checks.equal("aborts in the timeline", aborts.len() as u64, CONNECTIONS);
+        checks.that(
+            aborts.iter().all(|it| is_pod(&it["owner"], &sender)),
+            || format!("another owner of aborts: {aborts:?}"),
+        );
+        checks.equal(
+            "times that pressure was entered in the timeline",
+            moments("pressure_entered").len() as u64,
+            entered,
+        );
+        let left = moments("pressure_left");
+        let lasted: u64 = left
+            .iter()
+            .filter_map(|it| it["duration_ms"].as_u64())
+            .sum();
+        checks.equal(
+            "how long pressures lasted in the timeline",
+            lasted,
+            kernel.get("TCPMemoryPressuresChrono"),
+        );
+    }
     report.check_rows(&mut checks, "the sender", &sender.netns()?, &kernel);
     report.check_at_rest(&mut checks);
     checks.finish()?;

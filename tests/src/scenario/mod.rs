@@ -4,14 +4,21 @@
 mod bad_input;
 mod broken;
 mod counters;
+mod crowd;
+mod drained;
+mod ends;
 mod flavour;
 mod flood;
+mod full;
 mod life;
 mod limits;
 mod loads;
+mod owners;
 mod runner;
 mod signals;
+mod stalls;
 mod storm;
+mod truth;
 mod unknown;
 
 pub use runner::{Results, list, refuse_on_a_real_node, run_all, run_each, run_one, sweep};
@@ -35,6 +42,8 @@ pub struct Scenario {
     pub limit: u64,
     /// Whether its counts must hold with every flavour of probes.
     pub counts: bool,
+    /// Whether it shows the same on every kernel, so that one is enough where time is short.
+    pub once: bool,
     run: fn() -> Result<Outcome>,
 }
 
@@ -43,23 +52,37 @@ const fn scenario(name: &'static str, limit: u64, run: fn() -> Result<Outcome>) 
         name,
         limit,
         counts: false,
+        once: false,
         run,
     }
 }
 
 impl Scenario {
+    const fn once(mut self) -> Self {
+        self.once = true;
+        self
+    }
+
     const fn counting(mut self) -> Self {
         self.counts = true;
         self
     }
 }
 
-/// All scenarios, in the order in which they run.
+/// Those that run only where somebody names them.
+pub const ON_DEMAND: &[Scenario] = &[scenario("stalls", 5400, stalls::stalls)];
+
+/// All others, in the order in which they run.
 pub const ALL: &[Scenario] = &[
     scenario("doctor", 60, bad_input::doctor),
     scenario("rcvbuf", 120, limits::rcvbuf).counting(),
     scenario("tcp_mem", 120, limits::tcp_mem).counting(),
-    scenario("no_bpf", 60, limits::no_bpf),
+    scenario("tcp_mem_hard", 120, truth::tcp_mem_hard).counting(),
+    scenario("tcp_mem_fair_share", 120, truth::tcp_mem_fair_share).counting(),
+    scenario("memcg_process", 120, truth::memcg_process).counting(),
+    scenario("memcg_softirq", 120, truth::memcg_softirq).counting(),
+    scenario("v1_tcpmem", 120, truth::v1_tcpmem).counting(),
+    scenario("no_bpf", 60, limits::no_bpf).once(),
     scenario("repair", 90, limits::repair).counting(),
     scenario("queues", 90, limits::queues).counting(),
     scenario("wrap", 90, limits::wrap).counting(),
@@ -68,20 +91,44 @@ pub const ALL: &[Scenario] = &[
     scenario("syn_flood", 90, counters::syn_flood).counting(),
     scenario("oom_abort", 120, counters::oom_abort).counting(),
     scenario("backlog", 120, counters::backlog).counting(),
+    scenario("families", 120, owners::families)
+        .counting()
+        .once(),
+    scenario("moved_server", 90, owners::moved_server)
+        .counting()
+        .once(),
+    scenario("passed_sockets", 90, owners::passed_sockets)
+        .counting()
+        .once(),
+    scenario("not_accepted", 90, owners::not_accepted)
+        .counting()
+        .once(),
+    scenario("sockmap", 90, drained::sockmap).counting(),
+    scenario("mptcp_subflows", 120, drained::mptcp_subflows).counting(),
+    scenario("dying_sockets", 120, ends::dying_sockets)
+        .counting()
+        .once(),
+    scenario("orphans", 90, ends::orphans).once(),
+    scenario("killed", 120, ends::killed).once(),
     scenario("broken_probes", 180, broken::broken_probes),
     scenario("flavours", 120, flavour::flavours),
-    scenario("trace", 90, signals::trace),
-    scenario("rate_limit", 120, signals::rate_limit),
-    scenario("ring_full", 120, signals::ring_full),
-    scenario("tallies_full", 120, signals::tallies_full),
-    scenario("unknown_cgroup", 120, unknown::unknown_cgroup),
-    scenario("removed_pod", 120, unknown::removed_pod),
-    scenario("no_pod_logs", 120, unknown::no_pod_logs),
-    scenario("interrupt", 90, signals::interrupt),
-    scenario("broken_pipe", 120, signals::broken_pipe),
+    scenario("trace", 90, signals::trace).once(),
+    scenario("rate_limit", 120, signals::rate_limit).once(),
+    scenario("ring_full", 120, signals::ring_full).once(),
+    scenario("tallies_full", 120, full::tallies_full).once(),
+    scenario("namespaces_full", 120, full::namespaces_full).once(),
+    scenario("unknown_cgroup", 120, unknown::unknown_cgroup).once(),
+    scenario("removed_pod", 120, unknown::removed_pod).once(),
+    scenario("no_pod_logs", 120, unknown::no_pod_logs).once(),
+    scenario("interrupt", 90, signals::interrupt).once(),
+    scenario("broken_pipe", 120, signals::broken_pipe).once(),
     scenario("netns_born", 120, life::netns_born).counting(),
     scenario("netns_gone", 120, life::netns_gone),
-    scenario("no_btf", 60, bad_input::no_btf),
+    scenario("netns_many", 120, crowd::netns_many).once(),
+    scenario("many_sockets", 5400, crowd::many_sockets)
+        .counting()
+        .once(),
+    scenario("no_btf", 60, bad_input::no_btf).once(),
     scenario("loaded", 180, storm::loaded).counting(),
     scenario("tcp_mem_storm", 180, storm::tcp_mem_storm).counting(),
     scenario("storm", 5400, storm::storm).counting(),

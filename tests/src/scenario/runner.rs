@@ -1,13 +1,12 @@
 //! Runs scenarios one after the other, each in a child process with a time limit, and cleans up behind it.
 
 use std::io::Write;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::{ALL, Outcome, Scenario};
+use super::{ALL, ON_DEMAND, Outcome, Scenario};
 use crate::process::{Process, Start};
 use crate::tcpress::Settings;
 use crate::{cgroup, network, pod};
@@ -18,12 +17,15 @@ pub fn list() -> Result<()> {
     for scenario in ALL {
         writeln!(out, "{}", scenario.name)?;
     }
+    for scenario in ON_DEMAND {
+        writeln!(out, "{} (on demand)", scenario.name)?;
+    }
     Ok(())
 }
 
 /// The lab makes pods where kubelet would and removes them with force: never beside a real kubelet.
 pub fn refuse_on_a_real_node() -> Result<()> {
-    let pods = Path::new(cgroup::ROOT).join("kubepods.slice");
+    let pods = cgroup::all_pods();
     ensure!(
         !pods.exists(),
         "{} exists: this looks like a Kubernetes node; the lab is for its own virtual machines",
@@ -34,6 +36,7 @@ pub fn refuse_on_a_real_node() -> Result<()> {
 
 fn find(name: &str) -> Result<&'static Scenario> {
     ALL.iter()
+        .chain(ON_DEMAND)
         .find(|it| it.name == name)
         .with_context(|| format!("there is no scenario {name}"))
 }
@@ -49,10 +52,11 @@ pub struct Results {
     pub skipped: Vec<String>,
 }
 
-/// Runs the named scenarios, or all; the exit status is 1 if one failed.
-pub fn run_all(names: &[String], settings: &Settings) -> Result<ExitCode> {
+/// Runs the named scenarios, or all, without those that show the same on every kernel if that is asked for; the exit status is 1 if
+/// one failed.
+pub fn run_all(names: &[String], kernel_bound: bool, settings: &Settings) -> Result<ExitCode> {
     let chosen: Vec<&Scenario> = if names.is_empty() {
-        ALL.iter().collect()
+        ALL.iter().filter(|it| !(kernel_bound && it.once)).collect()
     } else {
         names.iter().map(|name| find(name)).collect::<Result<_>>()?
     };
@@ -131,7 +135,7 @@ fn one_line(text: &str) -> String {
 
 /// Removes what a killed scenario left: its processes, cgroups, log folders and links. Only what the lab itself has made.
 pub fn sweep() {
-    let said = cgroup::remove(&Path::new(cgroup::ROOT).join("kubepods.slice"));
+    let said = cgroup::remove(&cgroup::all_pods());
     if let Err(error) = said {
         eprintln!("lab: {error:#}");
     }

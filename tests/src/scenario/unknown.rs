@@ -1,7 +1,6 @@
 //! Owners of which little is known: a cgroup that was gone before tcpress came, a pod removed while it looked, no log folders.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -48,7 +47,7 @@ pub(super) fn unknown_cgroup() -> Result<Outcome> {
     let client = pod.outside(&format!("tun --to {SERVER} {steps}"))?;
     client.step("await", Duration::from_secs(30))?;
     // A socket keeps the cgroup of the process that accepted it, though that has no folder any more.
-    let other = Path::new(cgroup::ROOT).join("kubepods.slice/moved-on.scope");
+    let other = cgroup::all_pods().join("moved-on.scope");
     cgroup::create(&other)?;
     fs::write(other.join("cgroup.procs"), reader.pid().to_string())
         .context("cannot move the process")?;

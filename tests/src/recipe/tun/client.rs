@@ -51,7 +51,7 @@ impl Client {
                 .context("too many connections")?;
             self.connections.push(Connection::new(port, isn));
         }
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + PATIENCE + u32::from(count) * Duration::from_millis(50);
         // Few at a time: a flood of SYNs would run into the limits of the listener.
         for from in (0..self.connections.len()).step_by(64) {
             let to = (from + 64).min(self.connections.len());
