@@ -15,10 +15,21 @@ each counter with the kernel's own. What was measured lies in `tests/kernels`.
   **blind**: not seen.
 - A cell gives by how much the kernel's counter rose over all reports, and, where it is not 0, the largest residual at
   rest in bold.
+- *Limits*: to which limit refusals, and in brackets prunes, were laid. The scenarios `tcp_mem_hard`, `tcp_mem_fair_share`,
+  `memcg_process`, `memcg_softirq`, `v1_tcpmem` and those of the receive buffer can meet one limit only, and fail if a single label is
+  another one; in the others several limits meet.
 - *Self-check*: calls of `tcp_try_rmem_schedule` compared one by one with the kernel's own counters; a scenario with a
   disagreement fails.
 - *Possible misses*: an upper bound of the events that no copy of a program may have seen, over all reports. With kprobes on
   6.7 and later a residual beside them is what the kernel has skipped; that report calls its counts not exact.
+";
+
+const HOSTS: &str = "
+## Hosts with cgroup v1
+
+What tells owners apart, and the limit that only v1 has, with all controllers in v1 hierarchies and with a v2 hierarchy without
+controllers beside them (hybrid). From 6.12 on Debian builds its kernels without the v1 memory controller (`CONFIG_MEMCG_V1`).
+
 ";
 
 /// The page; kernels by name, each as its machine has written it.
@@ -40,10 +51,65 @@ pub(crate) fn page(kernels: &[(String, Value)]) -> String {
             let _ = write!(page, "\n## {title}\n\n");
             runs(&mut page, &measured);
             counters(&mut page, &measured);
+            labels(&mut page, &measured);
             reasons(&mut page, &measured);
         }
     }
+    hosts(&mut page, kernels);
     page
+}
+
+/// Hosts with cgroup v1, as far as kernels can be such.
+fn hosts(page: &mut String, kernels: &[(String, Value)]) {
+    let mut named = Vec::new();
+    for (name, seen) in kernels {
+        for (layout, host) in seen["hosts"].as_object().into_iter().flatten() {
+            named.push((format!("{name} {layout}"), host));
+        }
+    }
+    let measured: Vec<(&str, &Value, &Value)> = named
+        .iter()
+        .filter_map(|(name, host)| {
+            let run = host["flavours"].as_array()?.first()?;
+            Some((name.as_str(), *host, run))
+        })
+        .collect();
+    if measured.is_empty() {
+        return;
+    }
+    page.push_str(HOSTS);
+    runs(page, &measured);
+    labels(page, &measured);
+    reasons(page, &measured);
+}
+
+/// Refusals by the limit that they are laid to, one column for each kernel; beside them prunes, where they are told apart.
+fn labels(page: &mut String, measured: &Measured<'_>) {
+    let names: std::collections::BTreeSet<&String> = measured
+        .iter()
+        .flat_map(|(.., run)| run["labels"].as_object().into_iter().flatten())
+        .map(|(name, _)| name)
+        .collect();
+    if names.is_empty() {
+        return;
+    }
+    page.push('\n');
+    let kernels = measured.iter().map(|(name, ..)| *name);
+    row(
+        page,
+        std::iter::once("limit: refusals (prunes)").chain(kernels),
+    );
+    row(page, vec!["---"; measured.len() + 1]);
+    for name in names {
+        let cells = measured.iter().map(|(.., run)| {
+            let it = &run["labels"][name];
+            match &it["prunes"] {
+                Value::Null => number(&it["refusals"]),
+                prunes => format!("{} ({})", number(&it["refusals"]), number(prunes)),
+            }
+        });
+        row(page, std::iter::once(format!("`{name}`")).chain(cells));
+    }
 }
 
 type Measured<'a> = [(&'a str, &'a Value, &'a Value)];
@@ -196,7 +262,25 @@ mod tests {
             "flavour": "fentry", "counters": {"PruneCalled": counter}, "passed": 26, "failed": [],
             "skipped": ["tun: no module"], "possible_misses": 0,
             "selfcheck": {"calls": 1000, "compared": 999},
+            "labels": {"tcp_mem": {"refusals": 1234, "prunes": 7}, "tcp_mem hard": {"refusals": 34}},
         }]})
+    }
+
+    #[test]
+    fn limits_and_other_hosts_have_tables() {
+        let mut kernel = seen("exact", 0);
+        kernel["hosts"]["v1"] = seen("exact", 0);
+        let page = page(&[("6.1".to_owned(), kernel)]);
+        let (ordinary, host) = page.split_once("## Hosts with cgroup v1").unwrap();
+        for (part, name) in [(ordinary, "6.1"), (host, "6.1 v1")] {
+            for line in [
+                format!("| limit: refusals (prunes) | {name} |"),
+                "| `tcp_mem` | 1,234 (7) |".to_owned(),
+                "| `tcp_mem hard` | 34 |".to_owned(),
+            ] {
+                assert!(part.lines().any(|it| it == line), "{line}\n{part}");
+            }
+        }
     }
 
     #[test]
@@ -218,5 +302,6 @@ mod tests {
             assert!(lines.contains(&line), "{line}\n{page}");
         }
         assert!(!page.contains("kprobes (`"), "{page}");
+        assert!(!page.contains("cgroup v1"), "{page}");
     }
 }

@@ -7,6 +7,7 @@ mod cache;
 mod cpio;
 mod debian;
 mod guest;
+mod hosts;
 mod initramfs;
 mod kernels;
 mod kernels_page;

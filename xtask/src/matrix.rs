@@ -9,10 +9,13 @@ use anyhow::{Context as _, Result};
 use serde_json::Value;
 
 use crate::{
-    kernels::SUPPORTED,
-    kernels_page, pairs, process,
+    hosts,
+    kernels::{Kernel, SUPPORTED},
+    kernels_page,
+    pairs::{self, Job},
+    process,
     qemu::Folder,
-    vm::{self, Parts, Settings},
+    vm::{self, Cgroup, Parts, Settings},
 };
 
 /// What is kept of each kernel lies here, in a folder by its short name.
@@ -37,28 +40,23 @@ pub(crate) fn storm(list: &str) -> Result<i32> {
 pub(crate) fn run(list: &str) -> Result<i32> {
     let parts = Parts::prepare(list, None)?;
     let folder = Folder::new()?;
-    let share = |kernel: &str| folder.path(kernel);
-    for kernel in &parts.kernels {
-        fs::create_dir_all(share(&kernel.name)).context("cannot make a folder to share")?;
-    }
-    let settings = |kernel: &crate::kernels::Kernel| Settings {
-        timeout: LIMIT,
-        share: Some(share(&kernel.name)),
-        ..Settings::default()
-    };
-    let command = ["lab", "matrix", "--out", "/share/out"].map(str::to_owned);
-    let runs = pairs::run(&parts, settings, &command);
+    let jobs = jobs(&parts.kernels, &folder)?;
+    let runs = pairs::run(&parts, &jobs);
 
     let kept = process::workspace()?.join(KEPT);
     let mut wrong = Vec::new();
     for run in runs {
-        let name = &run.kernel;
+        let name = &run.label;
         match run.status {
             Ok(0) => {}
             Ok(status) => wrong.push(format!("{name}: exit status {status}")),
             Err(error) => wrong.push(format!("{name}: {error:#}")),
         }
-        match keep(&share(name).join("out"), &kept.join(name)) {
+        let job = jobs.iter().find(|job| job.label == run.label);
+        let Some(job) = job else { continue };
+        match keep(&folder.path(name).join("out"), &kept, job) {
+            // The scenarios of another host do not move every counter.
+            Ok(_) if job.settings.cgroup != Cgroup::V2 => {}
             Ok(seen) => wrong.extend(faults(name, &seen)),
             Err(error) => wrong.push(format!("{name}: nothing was measured: {error:#}")),
         }
@@ -83,6 +81,28 @@ pub(crate) fn run(list: &str) -> Result<i32> {
     Ok(i32::from(!wrong.is_empty()))
 }
 
+/// Each kernel on its ordinary machine, and some on hosts with cgroup v1.
+fn jobs<'a>(kernels: &'a [Kernel], folder: &Folder) -> Result<Vec<Job<'a>>> {
+    let settings = Settings {
+        timeout: LIMIT,
+        ..Settings::default()
+    };
+    let mut jobs = Vec::new();
+    for kernel in kernels {
+        let all = "lab matrix --out /share/out";
+        jobs.push(Job::new(kernel, settings.clone(), all));
+        let some = format!("{all} --only {}", hosts::SCENARIOS);
+        let hosts = hosts::of(kernel, &settings).into_iter();
+        jobs.extend(hosts.map(|host| Job::new(kernel, host, &some)));
+    }
+    for job in &mut jobs {
+        let share = folder.path(&job.label);
+        fs::create_dir_all(&share).context("cannot make a folder to share")?;
+        job.settings.share = Some(share);
+    }
+    Ok(jobs)
+}
+
 /// Writes the page from everything that was ever measured.
 pub(crate) fn write_page() -> Result<()> {
     let root = process::workspace()?;
@@ -91,12 +111,26 @@ pub(crate) fn write_page() -> Result<()> {
     fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Where what was seen on a host with that layout of cgroups is kept.
+const fn file(cgroup: Cgroup) -> &'static str {
+    match cgroup {
+        Cgroup::V2 => "seen.json",
+        Cgroup::V1 => "v1.json",
+        Cgroup::Hybrid => "hybrid.json",
+    }
+}
+
 /// Takes over what a machine wrote; returns what was seen.
-fn keep(from: &Path, to: &Path) -> Result<Value> {
+fn keep(from: &Path, kept: &Path, job: &Job<'_>) -> Result<Value> {
     let seen = read(&from.join("seen.json"))?;
-    fs::create_dir_all(to).with_context(|| format!("cannot make {}", to.display()))?;
-    for name in ["seen.json", "btf", "symbols"] {
-        fs::copy(from.join(name), to.join(name))
+    let to = kept.join(&job.kernel.name);
+    fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
+    let mut files = vec![("seen.json", file(job.settings.cgroup))];
+    if job.settings.cgroup == Cgroup::V2 {
+        files.extend([("btf", "btf"), ("symbols", "symbols")]);
+    }
+    for (name, kept) in files {
+        fs::copy(from.join(name), to.join(kept))
             .with_context(|| format!("cannot copy {name} to {}", to.display()))?;
     }
     Ok(seen)
@@ -148,7 +182,14 @@ fn all(kept: &Path) -> Result<Vec<(String, Value)>> {
     let mut all = Vec::new();
     for folder in folders.iter().filter(|it| it.join("seen.json").is_file()) {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        all.push((name.into_owned(), read(&folder.join("seen.json"))?));
+        let mut seen = read(&folder.join("seen.json"))?;
+        for (layout, cgroup) in [("v1", Cgroup::V1), ("hybrid", Cgroup::Hybrid)] {
+            let host = folder.join(file(cgroup));
+            if host.is_file() {
+                seen["hosts"][layout] = read(&host)?;
+            }
+        }
+        all.push((name.into_owned(), seen));
     }
     all.sort_by(|left, right| crate::debian::compare(&left.0, &right.0));
     Ok(all)

@@ -1,4 +1,4 @@
-//! A command on many kernels, two machines at a time: each keeps one core busy.
+//! Commands on many machines, two at a time: each keeps one core busy.
 
 use std::{
     io::{self, Write},
@@ -9,44 +9,69 @@ use anyhow::Result;
 
 use crate::{
     kernels::Kernel,
-    vm::{Parts, Settings},
+    vm::{Cgroup, Parts, Settings},
 };
 
 const AT_ONCE: usize = 2;
 
-/// How a command ended on one kernel.
+/// A command on one machine.
+#[derive(Debug)]
+pub(crate) struct Job<'a> {
+    /// What stands before its lines: the kernel's name, and what is special about the machine.
+    pub(crate) label: String,
+    /// The kernel.
+    pub(crate) kernel: &'a Kernel,
+    /// The machine.
+    pub(crate) settings: Settings,
+    /// The command and its arguments.
+    pub(crate) command: Vec<String>,
+}
+
+impl<'a> Job<'a> {
+    /// A command, its words apart by spaces, on a machine whose cgroups are laid out so.
+    pub(crate) fn new(kernel: &'a Kernel, settings: Settings, command: &str) -> Self {
+        let label = match settings.cgroup {
+            Cgroup::V2 => kernel.name.clone(),
+            Cgroup::V1 => format!("{} cgroup v1", kernel.name),
+            Cgroup::Hybrid => format!("{} cgroup hybrid", kernel.name),
+        };
+        Self {
+            label,
+            kernel,
+            settings,
+            command: command.split(' ').map(str::to_owned).collect(),
+        }
+    }
+}
+
+/// How a job ended.
 #[derive(Debug)]
 pub(crate) struct Run {
-    /// Name of the kernel.
-    pub(crate) kernel: String,
+    /// Its label.
+    pub(crate) label: String,
     /// What the command printed.
     pub(crate) stdout: String,
     /// Its exit status, 124 or 125, as [`Parts::run`] says.
     pub(crate) status: Result<i32>,
 }
 
-/// Runs a command on every kernel of the parts, each line of output with the kernel's name before it.
-/// The results are in the order in which the machines ended.
-pub(crate) fn run(
-    parts: &Parts,
-    settings: impl Fn(&Kernel) -> Settings + Sync,
-    command: &[String],
-) -> Vec<Run> {
-    let waiting = Mutex::new(parts.kernels.iter());
+/// Runs jobs, each line of output with the label before it. The results are in the order in which the machines ended.
+pub(crate) fn run(parts: &Parts, jobs: &[Job<'_>]) -> Vec<Run> {
+    let waiting = Mutex::new(jobs.iter());
     let results = Mutex::new(Vec::new());
     let next = || lock(&waiting).next();
     std::thread::scope(|scope| {
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
-                while let Some(kernel) = next() {
-                    eprintln!("== kernel {}", kernel.name);
-                    let stdout = Labelled::new(&kernel.name, io::stdout);
-                    let stderr = Labelled::new(&kernel.name, io::stderr);
-                    let status = parts.run(kernel, &settings(kernel), command, || {
+                while let Some(job) = next() {
+                    eprintln!("== kernel {}", job.label);
+                    let stdout = Labelled::new(&job.label, io::stdout);
+                    let stderr = Labelled::new(&job.label, io::stderr);
+                    let status = parts.run(job.kernel, &job.settings, &job.command, || {
                         (Box::new(stdout.clone()), Box::new(stderr.clone()))
                     });
                     lock(&results).push(Run {
-                        kernel: kernel.name.clone(),
+                        label: job.label.clone(),
                         stdout: stdout.text(),
                         status,
                     });
@@ -61,7 +86,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Passes whole lines on, the name of the kernel before each, and keeps all bytes.
+/// Passes whole lines on, the label before each, and keeps all bytes.
 #[derive(Debug)]
 struct Labelled<W> {
     label: String,

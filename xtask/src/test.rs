@@ -11,7 +11,9 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     cache::Cache,
-    pairs, process, setup,
+    hosts,
+    pairs::{self, Job},
+    process, setup,
     tally::Tally,
     tools::CARGO_DENY,
     vm::{Parts, Settings},
@@ -20,6 +22,8 @@ use crate::{
 const PREPARATION: &str = "tools and build";
 const STATIC: &str = "lint, docs and unit";
 const MACHINES: &str = "virtual machines";
+/// The kernel that every scenario runs on.
+const ALL_ON: &str = "6.12";
 /// Seconds for all scenarios on one kernel: a guard against one that hangs, on a busy host too.
 const SCENARIOS_LIMIT: u64 = 1500;
 
@@ -134,11 +138,28 @@ fn scenarios(tally: &mut Tally, parts: &Parts) {
         timeout: SCENARIOS_LIMIT,
         ..Settings::default()
     };
-    let command = ["lab", "scenarios"].map(str::to_owned);
-    for run in pairs::run(parts, |_| settings.clone(), &command) {
+    let kernels = || parts.kernels.iter();
+    // What shows the same on every kernel is tried on one.
+    let all_on = kernels().find(|kernel| kernel.name == ALL_ON);
+    let all_on = all_on.or_else(|| kernels().next());
+    let mut jobs: Vec<Job<'_>> = kernels()
+        .map(|kernel| {
+            let all = all_on.is_some_and(|it| it.name == kernel.name);
+            let option = if all { "" } else { " --kernel-bound" };
+            Job::new(kernel, settings.clone(), &format!("lab scenarios{option}"))
+        })
+        .collect();
+    // The longest first, so that no machine runs on alone at the end.
+    jobs.sort_by_key(|job| job.command.len());
+    let tried = format!("lab scenarios {}", hosts::SCENARIOS);
+    jobs.extend(kernels().flat_map(|kernel| {
+        let hosts = hosts::of(kernel, &settings).into_iter();
+        hosts.map(|settings| Job::new(kernel, settings, &tried))
+    }));
+    for run in pairs::run(parts, &jobs) {
         match run.status {
-            Ok(status) => tally.scenarios(&run.kernel, &run.stdout, status),
-            Err(error) => tally.fail(format!("{}: {error:#}", run.kernel)),
+            Ok(status) => tally.scenarios(&run.label, &run.stdout, status),
+            Err(error) => tally.fail(format!("{}: {error:#}", run.label)),
         }
     }
 }
