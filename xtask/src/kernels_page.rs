@@ -15,13 +15,19 @@ each counter with the kernel's own. What was measured lies in `tests/kernels`.
   **blind**: not seen.
 - A cell gives by how much the kernel's counter rose over all reports, and, where it is not 0, the largest residual at
   rest in bold.
-- *Limits*: to which limit refusals, and in brackets prunes, were laid. The scenarios `tcp_mem_hard`, `tcp_mem_fair_share`,
-  `memcg_process`, `memcg_softirq`, `v1_tcpmem` and those of the receive buffer can meet one limit only, and fail if a single label is
-  another one; in the others several limits meet.
 - *Self-check*: calls of `tcp_try_rmem_schedule` compared one by one with the kernel's own counters; a scenario with a
   disagreement fails.
 - *Possible misses*: an upper bound of the events that no copy of a program may have seen, over all reports. With kprobes on
   6.7 and later a residual beside them is what the kernel has skipped; that report calls its counts not exact.
+";
+
+const LIMITS: &str = "
+## Limits and hard cases
+
+To which limit refusals, and in brackets prunes, were laid, over all reports of the run. The scenarios `rcvbuf`, `tcp_mem_hard`,
+`tcp_mem_fair_share`, `memcg_process`, `memcg_softirq` and, on hosts with cgroup v1, `v1_tcpmem` can meet one limit only, by arithmetic, and
+fail if a single label is another one or unknown. Where only some scenarios were run (`cargo xtask vm-matrix --limits`), these are counted.
+
 ";
 
 const HOSTS: &str = "
@@ -51,12 +57,35 @@ pub(crate) fn page(kernels: &[(String, Value)]) -> String {
             let _ = write!(page, "\n## {title}\n\n");
             runs(&mut page, &measured);
             counters(&mut page, &measured);
-            labels(&mut page, &measured);
             reasons(&mut page, &measured);
         }
     }
+    limits(&mut page, kernels);
     hosts(&mut page, kernels);
     page
+}
+
+/// Limits and hard cases: as measured last, alone or with everything else.
+fn limits(page: &mut String, kernels: &[(String, Value)]) {
+    let measured: Vec<(&str, &Value, &Value)> = kernels
+        .iter()
+        .filter_map(|(name, seen)| {
+            let seen = if seen["limits"].is_null() {
+                seen
+            } else {
+                &seen["limits"]
+            };
+            let run = seen["flavours"].as_array()?.first()?;
+            (!run["labels"].is_null()).then_some((name.as_str(), seen, run))
+        })
+        .collect();
+    if measured.is_empty() {
+        return;
+    }
+    page.push_str(LIMITS);
+    runs(page, &measured);
+    labels(page, &measured);
+    reasons(page, &measured);
 }
 
 /// Hosts with cgroup v1, as far as kernels can be such.
@@ -272,7 +301,8 @@ mod tests {
         kernel["hosts"]["v1"] = seen("exact", 0);
         let page = page(&[("6.1".to_owned(), kernel)]);
         let (ordinary, host) = page.split_once("## Hosts with cgroup v1").unwrap();
-        for (part, name) in [(ordinary, "6.1"), (host, "6.1 v1")] {
+        let (_, limits) = ordinary.split_once("## Limits and hard cases").unwrap();
+        for (part, name) in [(limits, "6.1"), (host, "6.1 v1")] {
             for line in [
                 format!("| limit: refusals (prunes) | {name} |"),
                 "| `tcp_mem` | 1,234 (7) |".to_owned(),
@@ -302,6 +332,6 @@ mod tests {
             assert!(lines.contains(&line), "{line}\n{page}");
         }
         assert!(!page.contains("kprobes (`"), "{page}");
-        assert!(!page.contains("cgroup v1"), "{page}");
+        assert!(!page.contains("## Hosts"), "{page}");
     }
 }

@@ -30,6 +30,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
+use matrix::Part;
+
 /// The kernels that every test run uses.
 const TESTED: &str = "5.10,6.1,6.12,7.3";
 
@@ -90,6 +92,9 @@ enum Verb {
         /// Kernels: short names such as 6.1,6.12, or all; one that is left out keeps what was measured last
         #[arg(long, value_name = "LIST")]
         kernel: Option<String>,
+        /// Only limits and hard cases: a fifth of the time
+        #[arg(long, conflicts_with_all = ["storm", "page"])]
+        limits: bool,
         /// Instead, one storm of 1,000,000 refusals; on 6.12 where no kernel is named
         #[arg(long)]
         storm: bool,
@@ -131,7 +136,10 @@ fn run(verb: Verb) -> Result<i32> {
             ..
         } => matrix::storm(kernel.as_deref().unwrap_or("6.12")),
         Verb::VmMatrix { page: true, .. } => matrix::write_page().map(|()| 0),
-        Verb::VmMatrix { kernel, .. } => matrix::run(kernel.as_deref().unwrap_or("all")),
+        Verb::VmMatrix { kernel, limits, .. } => {
+            let part = if limits { Part::Limits } else { Part::All };
+            matrix::run(kernel.as_deref().unwrap_or("all"), part)
+        }
         Verb::Clean => cache::Cache::open()?.clean().map(|()| 0),
     }
 }

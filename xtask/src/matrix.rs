@@ -36,11 +36,28 @@ pub(crate) fn storm(list: &str) -> Result<i32> {
     vm::run(list, &settings, &["sh", "-c", STORM].map(str::to_owned))
 }
 
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    /// Every scenario, with both flavours, and hosts with cgroup v1.
+    All,
+    /// Limits and hard cases.
+    Limits,
+}
+
+/// Scenarios of limits and hard cases.
+const LIMITS: &str = "rcvbuf tcp_mem_hard tcp_mem_fair_share memcg_process memcg_softirq v1_tcpmem families moved_server \
+                      passed_sockets not_accepted sockmap mptcp_subflows dying_sockets orphans killed tallies_full \
+                      namespaces_full netns_many many_sockets";
+
 /// Measures the kernels of the list and writes the page anew.
-pub(crate) fn run(list: &str) -> Result<i32> {
+pub(crate) fn run(list: &str, part: Part) -> Result<i32> {
     let parts = Parts::prepare(list, None)?;
     let folder = Folder::new()?;
-    let jobs = jobs(&parts.kernels, &folder)?;
+    let jobs = match part {
+        Part::All => jobs(&parts.kernels, &folder)?,
+        Part::Limits => limits(&parts.kernels, &folder)?,
+    };
     let runs = pairs::run(&parts, &jobs);
 
     let kept = process::workspace()?.join(KEPT);
@@ -54,14 +71,14 @@ pub(crate) fn run(list: &str) -> Result<i32> {
         }
         let job = jobs.iter().find(|job| job.label == run.label);
         let Some(job) = job else { continue };
-        match keep(&folder.path(name).join("out"), &kept, job) {
-            // The scenarios of another host do not move every counter.
-            Ok(_) if job.settings.cgroup != Cgroup::V2 => {}
+        match keep(&folder.path(name).join("out"), &kept, job, part) {
+            // Some scenarios do not move every counter.
+            Ok(_) if part == Part::Limits || job.settings.cgroup != Cgroup::V2 => {}
             Ok(seen) => wrong.extend(faults(name, &seen)),
             Err(error) => wrong.push(format!("{name}: nothing was measured: {error:#}")),
         }
     }
-    if list == "all" {
+    if list == "all" && part == Part::All {
         let there = |name: &&str| parts.kernels.iter().any(|kernel| kernel.name == **name);
         for name in SUPPORTED.iter().filter(|name| !there(name)) {
             wrong.extend(no_longer_served(&kept.join(name)).err().map(|error| {
@@ -95,6 +112,22 @@ fn jobs<'a>(kernels: &'a [Kernel], folder: &Folder) -> Result<Vec<Job<'a>>> {
         let hosts = hosts::of(kernel, &settings).into_iter();
         jobs.extend(hosts.map(|host| Job::new(kernel, host, &some)));
     }
+    shared(jobs, folder)
+}
+
+/// Each kernel with the scenarios of limits and hard cases.
+fn limits<'a>(kernels: &'a [Kernel], folder: &Folder) -> Result<Vec<Job<'a>>> {
+    let settings = Settings {
+        timeout: LIMIT,
+        ..Settings::default()
+    };
+    let command = format!("lab matrix --out /share/out --only {LIMITS}");
+    let job = |kernel| Job::new(kernel, settings.clone(), &command);
+    shared(kernels.iter().map(job).collect(), folder)
+}
+
+/// The same jobs, each with a folder for what it writes.
+fn shared<'a>(mut jobs: Vec<Job<'a>>, folder: &Folder) -> Result<Vec<Job<'a>>> {
     for job in &mut jobs {
         let share = folder.path(&job.label);
         fs::create_dir_all(&share).context("cannot make a folder to share")?;
@@ -111,23 +144,26 @@ pub(crate) fn write_page() -> Result<()> {
     fs::write(&path, page).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Where what was seen on a host with that layout of cgroups is kept.
-const fn file(cgroup: Cgroup) -> &'static str {
-    match cgroup {
-        Cgroup::V2 => "seen.json",
-        Cgroup::V1 => "v1.json",
-        Cgroup::Hybrid => "hybrid.json",
+/// Where what was seen is kept.
+const fn file(part: Part, cgroup: Cgroup) -> &'static str {
+    match (part, cgroup) {
+        (Part::Limits, _) => "limits.json",
+        (Part::All, Cgroup::V2) => "seen.json",
+        (Part::All, Cgroup::V1) => "v1.json",
+        (Part::All, Cgroup::Hybrid) => "hybrid.json",
     }
 }
 
 /// Takes over what a machine wrote; returns what was seen.
-fn keep(from: &Path, kept: &Path, job: &Job<'_>) -> Result<Value> {
+fn keep(from: &Path, kept: &Path, job: &Job<'_>, part: Part) -> Result<Value> {
     let seen = read(&from.join("seen.json"))?;
     let to = kept.join(&job.kernel.name);
     fs::create_dir_all(&to).with_context(|| format!("cannot make {}", to.display()))?;
-    let mut files = vec![("seen.json", file(job.settings.cgroup))];
-    if job.settings.cgroup == Cgroup::V2 {
+    let mut files = vec![("seen.json", file(part, job.settings.cgroup))];
+    if files[0].1 == "seen.json" {
         files.extend([("btf", "btf"), ("symbols", "symbols")]);
+        // What was seen of limits alone is older now.
+        let _ = fs::remove_file(to.join(file(Part::Limits, Cgroup::V2)));
     }
     for (name, kept) in files {
         fs::copy(from.join(name), to.join(kept))
@@ -184,10 +220,14 @@ fn all(kept: &Path) -> Result<Vec<(String, Value)>> {
         let name = folder.file_name().unwrap_or_default().to_string_lossy();
         let mut seen = read(&folder.join("seen.json"))?;
         for (layout, cgroup) in [("v1", Cgroup::V1), ("hybrid", Cgroup::Hybrid)] {
-            let host = folder.join(file(cgroup));
+            let host = folder.join(file(Part::All, cgroup));
             if host.is_file() {
                 seen["hosts"][layout] = read(&host)?;
             }
+        }
+        let limits = folder.join(file(Part::Limits, Cgroup::V2));
+        if limits.is_file() {
+            seen["limits"] = read(&limits)?;
         }
         all.push((name.into_owned(), seen));
     }
