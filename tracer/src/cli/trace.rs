@@ -18,7 +18,7 @@ use crate::{
     session::{Watch, wall_clock},
 };
 
-/// Prints a line for each failed admission, with the limit that refused and the numbers at that instant.
+/// Prints a line for each failed admission and each prune, with the limit and the numbers at that instant.
 ///
 /// Of a storm only samples are printed, so that three refusals of one pod show beside a million of
 /// another; what was held back is counted at the end. Exact counts are `tcpress report`'s business.
