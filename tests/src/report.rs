@@ -101,7 +101,7 @@ impl Report {
     /// Kprobes may miss something: the kernel skips one where any other runs. Either the
     /// report prints how much may be missing, or, of kprobes whose skips the kernel does not count, the plan calls its counters
     /// derived. Then a residual must show it and the summary must say it, and the counts prove no more.
-    fn misses_openly(&self, checks: &mut Checks) -> bool {
+    pub(crate) fn misses_openly(&self, checks: &mut Checks) -> bool {
         let kprobes = self.list("/plan/probes").iter();
         let kprobes = kprobes.filter(|probe| probe["flavour"] == "kprobe").count() > 0;
         let derived = |counter: &Value| promised(counter) == "derived";

@@ -30,6 +30,9 @@ fn check_label(
     (limit, detail): (&str, &str),
     kernel: &Delta,
 ) {
+    if report.misses_openly(checks) {
+        return;
+    }
     let refusals = kernel.refusals();
     report.check_limit(checks, pod, limit, refusals);
     for name in ["hard", "fair_share", "v2", "v1_tcpmem"] {
