@@ -31,12 +31,17 @@ pub(crate) fn cached(cache: &Cache) -> Option<PathBuf> {
 
 /// The words that start busybox on this host, which may lack the libraries it needs.
 pub(crate) fn busybox(root: &Path) -> Vec<String> {
+    run_from(root, "bin/busybox")
+}
+
+/// The words that start a program of Debian's packages below `root` with the libraries that came along.
+pub(crate) fn run_from(root: &Path, program: &str) -> Vec<String> {
     let path = |name: PathBuf| name.to_string_lossy().into_owned();
     vec![
         path(root.join("lib64").join(LOADER)),
         "--library-path".to_owned(),
         path(root.join(LIBRARIES)),
-        path(root.join("bin/busybox")),
+        path(root.join(program)),
     ]
 }
 

@@ -18,6 +18,7 @@ use crate::{
 };
 
 const INIT: &str = include_str!("init.sh");
+const DISK: &str = include_str!("disk.sh");
 
 /// What goes into a guest.
 #[derive(Debug)]
@@ -30,6 +31,8 @@ pub(crate) struct Content<'a> {
     pub(crate) modules: Option<&'a Path>,
     /// A folder that appears as `/share`.
     pub(crate) share: Option<&'a Path>,
+    /// Whether the guest's root is a disk, onto which all but the tools is copied.
+    pub(crate) for_disk: bool,
     /// The cgroup layout: `v2`, `v1` or `hybrid`.
     pub(crate) cgroup: &'a str,
     /// The command and its arguments.
@@ -54,7 +57,13 @@ pub(crate) fn write(path: &Path, content: &Content<'_>) -> Result<()> {
     ] {
         archive.folder(folder)?;
     }
-    archive.file("init", 0o755, INIT.as_bytes())?;
+    let init = if content.for_disk {
+        archive.file("init", 0o755, DISK.as_bytes())?;
+        "etc/vm/init"
+    } else {
+        "init"
+    };
+    archive.file(init, 0o755, INIT.as_bytes())?;
     // The kernel asks for modules here.
     archive.link("sbin/modprobe", "/bin/modprobe")?;
     archive.link("usr/bin", "/bin")?;
@@ -67,6 +76,10 @@ pub(crate) fn write(path: &Path, content: &Content<'_>) -> Result<()> {
         add_folder(&mut archive, share, "share")?;
     }
     add_modules(&mut archive, content)?;
+    let programs = content.programs.iter().filter_map(|it| it.file_name());
+    let programs: String = programs
+        .map(|name| format!("{}\n", name.to_string_lossy()))
+        .collect();
     for (name, text) in [
         (
             "etc/passwd",
@@ -78,6 +91,7 @@ pub(crate) fn write(path: &Path, content: &Content<'_>) -> Result<()> {
             "127.0.0.1 localhost tcpress-vm\n::1 localhost\n",
         ),
         ("etc/hostname", "tcpress-vm\n"),
+        ("etc/vm/programs", &programs),
         ("etc/vm/cgroup", &format!("{}\n", content.cgroup)),
         (
             "etc/vm/command",
@@ -93,14 +107,19 @@ pub(crate) fn write(path: &Path, content: &Content<'_>) -> Result<()> {
 }
 
 fn add_modules<W: Write>(archive: &mut Archive<W>, content: &Content<'_>) -> Result<()> {
-    let mut at_boot = String::new();
+    let (mut at_boot, mut for_disk) = (String::new(), String::new());
     if let Some(folder) = content.modules {
         let mut xz = guest::busybox(content.guest);
         xz.extend(["xz", "-dc"].map(str::to_owned));
         // In the order of loading, those to be loaded at boot come first.
-        let boot = modules::read(folder, modules::AT_BOOT, &xz)?;
-        at_boot.extend(boot.iter().map(|module| format!("{}\n", module.name)));
-        let wanted = [modules::AT_BOOT, modules::ON_DEMAND].concat();
+        for (list, names) in [
+            (&mut at_boot, modules::AT_BOOT),
+            (&mut for_disk, modules::FOR_DISK),
+        ] {
+            let read = modules::read(folder, names, &xz)?;
+            list.extend(read.iter().map(|module| format!("{}\n", module.name)));
+        }
+        let wanted = [modules::AT_BOOT, modules::FOR_DISK, modules::ON_DEMAND].concat();
         let all = modules::read(folder, &wanted, &xz)?;
         for module in &all {
             archive.file(
@@ -118,6 +137,7 @@ fn add_modules<W: Write>(archive: &mut Archive<W>, content: &Content<'_>) -> Res
     }
     archive.folder("lib/modules")?;
     archive.file("etc/vm/modules", 0o644, at_boot.as_bytes())?;
+    archive.file("etc/vm/disk", 0o644, for_disk.as_bytes())?;
     Ok(())
 }
 

@@ -14,6 +14,7 @@ mod kernels_page;
 mod link;
 mod matrix;
 mod modules;
+mod node;
 mod pairs;
 mod process;
 mod qemu;

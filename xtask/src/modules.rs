@@ -21,6 +21,9 @@ pub(crate) const AT_BOOT: &[&str] = &[
     "sch_netem",
 ];
 
+/// Modules without which a guest finds no disk.
+pub(crate) const FOR_DISK: &[&str] = &["virtio_pci", "virtio_blk", "ext4"];
+
 /// Modules that are in the guest for `modprobe`, and for the kernel when a command asks for them.
 pub(crate) const ON_DEMAND: &[&str] = &[
     "udp_diag",
@@ -46,8 +49,6 @@ pub(crate) const ON_DEMAND: &[&str] = &[
     "vxlan",
     "tcp_bbr",
     "tls",
-    "virtio_pci",
-    "virtio_blk",
     "virtio_net",
     "virtio_console",
 ];

@@ -46,6 +46,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) kernel: &'a Path,
     /// The root archive.
     pub(crate) initrd: &'a Path,
+    /// A disk, which is only read: what the guest writes to it is gone with the guest.
+    pub(crate) disk: Option<&'a Path>,
     /// How to execute.
     pub(crate) accelerator: Accelerator,
     /// Memory as QEMU reads it.
@@ -293,6 +295,13 @@ fn command(machine: &Machine<'_>, folder: &Folder) -> Command {
         command.arg("-chardev");
         command.arg(format!("socket,id={name},path={}", socket.display()));
         command.args(["-serial", &format!("chardev:{name}")]);
+    }
+    if let Some(disk) = machine.disk {
+        let options = "if=none,id=disk,format=raw,snapshot=on,cache=unsafe";
+        // A comma in a path is written twice.
+        let path = disk.display().to_string().replace(',', ",,");
+        command.args(["-drive", &format!("file={path},{options}")]);
+        command.args(["-device", "virtio-blk-pci,drive=disk"]);
     }
     command.arg("-kernel").arg(machine.kernel);
     command.arg("-initrd").arg(machine.initrd);

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     cache::Cache,
-    guest, kernels, process,
+    guest, kernels, node, process,
     qemu::PROGRAM,
     rust_src::Toolchain,
     tools::{BPF_LINKER, CARGO_DENY},
@@ -152,6 +152,12 @@ fn pieces<'a>(cache: &'a Cache, toolchain: &'a Toolchain, list: &'a str) -> Vec<
             present: guest::cached(cache).is_some(),
             plan: "unpack Debian's busybox and iproute2 into the cache, 10 MB",
             action: Box::new(|| guest::resolve(cache).map(|_| ())),
+        },
+        Piece {
+            name: "disk of a node".to_owned(),
+            present: node::cached(cache).is_some(),
+            plan: "make it of Debian's containerd, runc, CNI plugins and Redis, 250 MB",
+            action: Box::new(|| node::resolve(cache).map(|_| ())),
         },
     ];
     let names: Vec<&str> = match list {

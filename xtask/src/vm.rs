@@ -16,6 +16,7 @@ use crate::{
     cache::Cache,
     guest, initramfs,
     kernels::{self, Kernel},
+    node,
     qemu::{self, Accelerator, Folder, Machine, Outcome},
     setup,
 };
@@ -49,6 +50,9 @@ pub(crate) struct Settings {
     /// Folder to show as /share in the guest; what the command writes to /share/out comes back
     #[arg(long, value_name = "DIR")]
     pub(crate) share: Option<PathBuf>,
+    /// Boot the disk of a node: a Debian with containerd, runc, CNI plugins and Redis
+    #[arg(long)]
+    pub(crate) node: bool,
     /// Memory, as QEMU reads it
     #[arg(long, value_name = "SIZE", default_value = MEMORY)]
     pub(crate) memory: String,
@@ -82,6 +86,7 @@ impl Default for Settings {
         Self {
             modules: None,
             share: None,
+            node: false,
             memory: MEMORY.to_owned(),
             cpus: CPUS,
             timeout: TIMEOUT,
@@ -134,8 +139,13 @@ impl Parts {
         let folder = Folder::new()?;
         let initrd = folder.path("initrd");
         let cgroup = settings.cgroup.to_possible_value();
+        let disk = settings
+            .node
+            .then(|| node::resolve(&self.cache))
+            .transpose()?;
         let content = initramfs::Content {
             guest: &self.guest,
+            for_disk: disk.is_some(),
             programs: &self.programs,
             modules: kernel.modules.as_deref(),
             share: settings.share.as_deref(),
@@ -146,6 +156,7 @@ impl Parts {
         let mut machine = Machine {
             kernel: &kernel.image,
             initrd: &initrd,
+            disk: disk.as_deref(),
             accelerator: Accelerator::Count,
             memory: &settings.memory,
             cpus: settings.cpus,
