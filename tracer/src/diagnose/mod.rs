@@ -3,6 +3,7 @@
 
 pub mod advice;
 pub mod blemish;
+pub mod context;
 pub mod culprit;
 pub mod leak;
 pub mod limit;

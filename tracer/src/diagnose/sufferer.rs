@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// A victim.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Sufferer {
     /// Its group.
     pub group: Group,

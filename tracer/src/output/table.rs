@@ -1,5 +1,6 @@
 //! A report for a terminal: plain text within 100 columns, verdict first.
 
+mod context;
 mod node;
 mod owners;
 mod reconciliation;
@@ -18,7 +19,7 @@ pub fn report(report: &Report) -> String {
     let mut out = String::new();
     verdict(&mut out, report);
     facts(&mut out, report);
-    owners::victims(&mut out, &report.victims);
+    owners::victims(&mut out, &report.victims, &report.culprits);
     owners::culprits(&mut out, &report.culprits);
     if report.culprits.is_empty() {
         owners::holders(&mut out, &report.holders);

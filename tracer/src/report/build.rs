@@ -12,7 +12,7 @@ use tracer_common::TallyKey;
 
 use self::holders::Census;
 use super::{
-    Basis, Culprit, Holder, Inputs, Report, SCHEMA, Verdict,
+    Basis, Culprit, Holder, Inputs, Report, SCHEMA, Verdict, Victim,
     inputs::{MAX_GAPS, MAX_MOMENTS, MAX_OWNERS},
 };
 use crate::{
@@ -123,9 +123,15 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         tcp_memory,
         victims: victims
             .into_iter()
-            .map(|sufferer| sufferer.victim)
+            .map(|sufferer| Victim {
+                context: inputs.contexts.get(&sufferer.group).cloned(),
+                ..sufferer.victim
+            })
             .collect(),
-        culprits: accused.into_iter().map(culprit_line).collect(),
+        culprits: accused
+            .into_iter()
+            .map(|accused| culprit_line(inputs, accused))
+            .collect(),
         holders: accounts.iter().map(Holder::from).collect(),
         memcg_pressure,
         timeline,
@@ -136,8 +142,9 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
     }
 }
 
-fn culprit_line(accused: Accused) -> Culprit {
+fn culprit_line(inputs: &Inputs<'_>, accused: Accused) -> Culprit {
     Culprit {
+        context: inputs.contexts.get(&accused.account.group).cloned(),
         holder: Holder::from(&accused.account),
         why: accused.why,
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Owner;
+use super::{Context, Owner};
 
 /// TCP memory that one owner holds. Sizes are bytes of `truesize` unless named otherwise.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,4 +53,6 @@ pub struct Culprit {
     pub holder: Holder,
     /// Why it is named, in one sentence.
     pub why: String,
+    /// Why it does not read; null where nothing was read of it.
+    pub context: Option<Context>,
 }

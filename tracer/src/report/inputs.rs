@@ -5,9 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use tracer_common::{EventRecord, SocketState, TallyKey, TimelineRecord, lost, selfcheck};
 
-use super::{Node, Window, plan::Maps};
+use super::{Context, Node, Window, plan::Maps};
 use crate::{
-    aggregate::Delta,
+    aggregate::{Delta, Group},
     attribute::Owner,
     holders::{Scan, Socket},
     indicators::{Row, TcpMemory, memcg::Pressed},
@@ -68,6 +68,8 @@ pub struct Inputs<'a> {
     pub possible_misses: Option<u64>,
     /// Memory cgroups to which something happened within the window; `None` where that cannot be read.
     pub memcgs: Option<&'a [Pressed]>,
+    /// Why owners do not read, of those that hold or suffer most.
+    pub contexts: &'a BTreeMap<Group, Context>,
     /// The maps in the kernel; `None` when nothing was loaded.
     pub maps: Option<Maps>,
     /// In words: what could not be read.

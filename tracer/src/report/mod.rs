@@ -4,6 +4,7 @@
 
 pub mod build;
 pub mod checkup;
+pub mod context;
 pub mod evidence;
 pub mod holder;
 pub mod inputs;
@@ -27,6 +28,7 @@ use serde::{Deserialize, Serialize};
 
 pub use build::build;
 pub use checkup::Checkup;
+pub use context::Context;
 pub use evidence::Evidence;
 pub use holder::{Culprit, Holder, StateSum};
 pub use inputs::Inputs;

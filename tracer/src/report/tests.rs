@@ -4,6 +4,7 @@
 mod accusation;
 mod besides;
 mod compatibility;
+mod context;
 mod counters;
 mod degraded;
 mod fixture;

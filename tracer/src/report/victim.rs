@@ -2,11 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Limit, Owner};
+use super::{Context, Limit, Owner};
 use crate::aggregate::stall;
 
 /// What one owner suffered within the window. A figure that could not be seen is null.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Victim {
     /// Who.
@@ -58,6 +58,8 @@ pub struct Victim {
     pub netns: Vec<String>,
     /// Its worst sockets, a few.
     pub sockets: Vec<VictimSocket>,
+    /// Why it does not read; null where nothing was read of it.
+    pub context: Option<Context>,
 }
 
 /// Data that vanished without any counter of the kernel.

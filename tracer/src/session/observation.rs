@@ -10,12 +10,12 @@ use tracer_common::{EventRecord, SocketState, TallyKey, TimelineRecord, lost, se
 
 use super::{Survey, pressed::pressed, survey::sockets_of};
 use crate::{
-    aggregate::Delta,
+    aggregate::{Delta, Group},
     attribute::{Attributor, Owner, Sources},
     holders::Socket,
     indicators::{Row, memcg::Pressed, rows},
     kernel::Plan,
-    report::{self, Inputs, Node, Report, Window, plan::Maps},
+    report::{self, Context, Inputs, Node, Report, Window, plan::Maps},
 };
 
 /// Everything of a window, traced or not, that a report is made of.
@@ -48,6 +48,8 @@ pub struct Observation {
     pub orphans: Vec<(Timestamp, u64)>,
     /// Memory cgroups to which something happened; `None` where that cannot be read.
     pub memcgs: Option<Vec<Pressed>>,
+    /// Why owners do not read, of those that hold or suffer most.
+    pub contexts: BTreeMap<Group, Context>,
     /// The maps in the kernel; `None` when nothing was loaded.
     pub maps: Option<Maps>,
     /// In words: what could not be read.
@@ -104,6 +106,7 @@ impl Observation {
             timeline: Vec::new(),
             orphans: Vec::new(),
             memcgs,
+            contexts: BTreeMap::new(),
             maps: None,
             gaps,
             start,
@@ -146,6 +149,7 @@ impl Observation {
             timeline: &self.timeline,
             orphans: &self.orphans,
             memcgs: self.memcgs.as_deref(),
+            contexts: &self.contexts,
             maps: self.maps,
             wall_clock: &wall_clock(),
         })

@@ -325,6 +325,7 @@ impl Watch {
             timeline: self.moments,
             orphans: self.orphans,
             memcgs,
+            contexts: BTreeMap::new(),
             maps: Some(self.tracer.maps()),
             gaps,
             start,

@@ -1,6 +1,6 @@
 //! Sections of the table on owners: victims, culprits, holders.
 
-use super::{ABSENT, heading, number};
+use super::{ABSENT, context, heading, number};
 use crate::{
     output::{columns::Columns, size},
     report::{Culprit, Holder, LOSSES_BESIDES, Uncounted, Victim},
@@ -10,7 +10,7 @@ use crate::{
 const MAX_STATES: usize = 3;
 
 /// Who suffered.
-pub(super) fn victims(out: &mut String, victims: &[Victim]) {
+pub(super) fn victims(out: &mut String, victims: &[Victim], culprits: &[Culprit]) {
     heading(out, "VICTIMS");
     if victims.is_empty() {
         out.push_str("  none\n");
@@ -74,6 +74,12 @@ pub(super) fn victims(out: &mut String, victims: &[Victim]) {
             ));
         }
         table.note(&note.join("; "));
+        // Of a culprit it stands there.
+        let accused = |culprit: &Culprit| culprit.holder.owner == victim.owner;
+        let context = victim.context.as_ref();
+        if let Some(context) = context.filter(|_| !culprits.iter().any(accused)) {
+            table.note(&context::words(context));
+        }
     }
     table.write(out);
 }
@@ -206,6 +212,9 @@ pub(super) fn culprits(out: &mut String, culprits: &[Culprit]) {
     for culprit in culprits {
         holder_row(&mut table, &culprit.holder);
         table.note(&culprit.why);
+        if let Some(context) = &culprit.context {
+            table.note(&context::words(context));
+        }
     }
     table.write(out);
 }

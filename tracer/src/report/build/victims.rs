@@ -121,6 +121,7 @@ fn victim(inputs: &Inputs<'_>, harm: &Harm) -> Victim {
             .flatten(),
         netns: harm.netns.iter().map(ToString::to_string).collect(),
         sockets: Vec::new(),
+        context: None,
     }
 }
 

@@ -12,12 +12,12 @@ use tracer_common::{
 };
 
 use crate::{
-    aggregate::Delta,
+    aggregate::{Delta, Group},
     attribute::{Owner, OwnerKind, Source},
     holders::{Scan, Socket, TcpState, socket::SocketMemory},
     indicators::{Counter, Row, RowState, TcpMemory, memcg::Pressed},
     kernel::plan::{CounterSight, Flavour, Plan, Probe, Sight},
-    report::{Inputs, Node, Report, Window, build},
+    report::{Context, Inputs, Node, Report, Window, build},
 };
 
 /// Size of a page on the made node.
@@ -54,6 +54,7 @@ pub(super) struct Fixture {
     pub(super) timeline: Vec<TimelineRecord>,
     pub(super) orphans: Vec<(Timestamp, u64)>,
     pub(super) memcgs: Option<Vec<Pressed>>,
+    pub(super) contexts: BTreeMap<Group, Context>,
 }
 
 impl Fixture {
@@ -143,6 +144,7 @@ impl Fixture {
             timeline: Vec::new(),
             orphans: Vec::new(),
             memcgs: None,
+            contexts: BTreeMap::new(),
         }
     }
 
@@ -217,6 +219,7 @@ impl Fixture {
             timeline: &self.timeline,
             orphans: &self.orphans,
             memcgs: self.memcgs.as_deref(),
+            contexts: &self.contexts,
             maps: None,
             wall_clock: &|ns| {
                 Timestamp::from_nanosecond(i128::from(START) * 1_000_000_000 + i128::from(ns))
