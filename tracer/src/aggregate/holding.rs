@@ -8,6 +8,9 @@ use crate::{
     holders::{Socket, TcpState},
 };
 
+/// Sockets of one owner that are kept by themselves.
+pub const MAX_TOP: usize = 5;
+
 /// Sockets of one owner in one state. Sizes are bytes of `truesize`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Part {
@@ -29,54 +32,69 @@ pub struct Part {
     pub fileless_held: u64,
     /// Of `fileless`, those that were closed by their application: orphans, as `/proc/net/sockstat` counts them.
     pub orphans: u64,
+    /// Of `fileless`, connections that wait at a listener: their application has not accepted them.
+    pub not_accepted: u64,
+    /// What those take from `tcp_mem`.
+    pub not_accepted_held: u64,
+    /// Of `sockets`, those that no table of the kernel lists.
+    pub unlisted: u64,
+    /// What those take from `tcp_mem`.
+    pub unlisted_held: u64,
     /// Of `sockets`, those whose memory the kernel did not tell although they have some: their payload
     /// stands for it, which is less.
     pub unmeasured: u64,
-    /// Connections that wait at listeners to be accepted.
+    /// Connections that wait at listeners to be accepted, as the listeners count them.
     pub waiting: u64,
+    /// Longest time since data was received, in milliseconds, of the sockets that were asked.
+    pub idle_ms: Option<u32>,
+    /// Change of `held` since the scan before; `None` when there was none.
+    pub growth: Option<i64>,
 }
 
 impl Part {
     /// Adds one socket.
     fn add(&mut self, socket: &Socket) {
         self.sockets += 1;
+        self.idle_ms = self.idle_ms.max(socket.idle_ms);
         if socket.state == TcpState::Listen {
             self.waiting += u64::from(socket.unread);
         } else {
             self.unread += u64::from(socket.unread);
         }
-        let fileless = socket.inode == 0;
-        self.fileless += u64::from(fileless);
-        let closed = matches!(
-            socket.state,
-            TcpState::FinWait1 | TcpState::FinWait2 | TcpState::Closing | TcpState::LastAck
-        );
-        // What is in FIN-WAIT-2 without memory is a stand-in for TIME-WAIT (`tcp_time_wait`).
-        let stand_in = fileless && socket.state == TcpState::FinWait2 && socket.memory.is_none();
-        self.orphans += u64::from(fileless && closed && !stand_in);
         match socket.memory {
             Some(memory) => {
-                self.held += memory.held();
                 self.receive += u64::from(memory.rmem_alloc);
                 self.send += u64::from(memory.wmem_queued);
                 self.forward += u64::from(memory.forward_alloc);
-                self.fileless_held += if fileless { memory.held() } else { 0 };
             }
-            // Both are small stand-ins without queues (`inet_timewait_sock`, `request_sock`): the
-            // kernel tells no memory because there is none.
-            None if stand_in || matches!(socket.state, TcpState::TimeWait | TcpState::SynRecv) => {}
-            // Payload is less than the memory it lies in, but a leak shows by it all the same.
+            None if socket.is_stand_in() => {}
             None => {
                 self.unmeasured += 1;
                 if socket.state != TcpState::Listen {
-                    let (receive, send) = (u64::from(socket.unread), u64::from(socket.unsent));
-                    self.held += receive + send;
-                    self.receive += receive;
-                    self.send += send;
-                    self.fileless_held += if fileless { receive + send } else { 0 };
+                    self.receive += u64::from(socket.unread);
+                    self.send += u64::from(socket.unsent);
                 }
             }
         }
+        let held = socket.held();
+        self.held += held;
+        let fileless = socket.inode == 0;
+        let real = fileless && !socket.is_stand_in();
+        for (which, sockets, sum) in [
+            (fileless, &mut self.fileless, &mut self.fileless_held),
+            (
+                real && waits_to_be_accepted(socket.state),
+                &mut self.not_accepted,
+                &mut self.not_accepted_held,
+            ),
+            (!socket.listed, &mut self.unlisted, &mut self.unlisted_held),
+        ] {
+            if which {
+                *sockets += 1;
+                *sum += held;
+            }
+        }
+        self.orphans += u64::from(real && is_closed(socket.state));
     }
 
     /// Adds another part.
@@ -90,9 +108,29 @@ impl Part {
         self.fileless += other.fileless;
         self.fileless_held += other.fileless_held;
         self.orphans += other.orphans;
+        self.not_accepted += other.not_accepted;
+        self.not_accepted_held += other.not_accepted_held;
+        self.unlisted += other.unlisted;
+        self.unlisted_held += other.unlisted_held;
         self.unmeasured += other.unmeasured;
         self.waiting += other.waiting;
+        self.idle_ms = self.idle_ms.max(other.idle_ms);
+        let growth = other.growth.map(|it| it + self.growth.unwrap_or(0));
+        self.growth = growth.or(self.growth);
     }
+}
+
+/// States that a socket reaches only after its application has closed it, or shut it down.
+const fn is_closed(state: TcpState) -> bool {
+    use TcpState::{Closing, FinWait1, FinWait2, LastAck};
+    matches!(state, FinWait1 | FinWait2 | Closing | LastAck)
+}
+
+/// States of a full socket without a file that nobody has closed: it is in the queue of a listener. (In SYN-RECEIVED by TCP
+/// Fast Open.)
+const fn waits_to_be_accepted(state: TcpState) -> bool {
+    use TcpState::{CloseWait, Established, SynRecv};
+    matches!(state, Established | CloseWait | SynRecv)
 }
 
 /// All sockets of one group.
@@ -102,6 +140,11 @@ pub struct Holding {
     pub owners: BTreeSet<Owner>,
     /// By state.
     pub states: BTreeMap<TcpState, Part>,
+    /// Those that hold most, most bytes first, at most [`MAX_TOP`].
+    pub top: Vec<Socket>,
+    /// What the memory controller says of the same: `sock` of `memory.stat` of the group's cgroup, in bytes; `None` where it
+    /// was not read. It does not have what no process has accepted yet.
+    pub memory_stat_sock: Option<u64>,
 }
 
 impl Holding {
@@ -114,6 +157,34 @@ impl Holding {
         }
         sum
     }
+
+    /// Adds one socket.
+    fn add(&mut self, socket: &Socket) {
+        self.states.entry(socket.state).or_default().add(socket);
+        let held = socket.held();
+        let least = self.top.last().map_or(0, Socket::held);
+        if held == 0 || (self.top.len() == MAX_TOP && held <= least) {
+            return;
+        }
+        let at = self.top.partition_point(|other| other.held() >= held);
+        self.top.insert(at, socket.clone());
+        self.top.truncate(MAX_TOP);
+    }
+
+    /// Notes by how much each state has grown since an earlier scan. A state that has gone stays, with nothing but that.
+    pub fn grown_since(&mut self, before: Option<&Self>) {
+        let held = |part: Option<&Part>| {
+            i64::try_from(part.map_or(0, |part| part.held)).unwrap_or(i64::MAX)
+        };
+        let earlier = before.map(|before| &before.states);
+        for state in earlier.into_iter().flat_map(BTreeMap::keys) {
+            self.states.entry(*state).or_default();
+        }
+        for (state, part) in &mut self.states {
+            let before = held(earlier.and_then(|states| states.get(state)));
+            part.growth = Some(held(Some(part)) - before);
+        }
+    }
 }
 
 /// Sums sockets by group.
@@ -125,16 +196,20 @@ pub fn by_group<'a>(
     for socket in sockets {
         let owner = lookup(socket);
         let holding = groups.entry(Group::of(&owner)).or_default();
-        holding.states.entry(socket.state).or_default().add(socket);
+        holding.add(socket);
         holding.owners.insert(owner);
     }
     groups
 }
 
-/// Bytes that all of them take from `tcp_mem`.
+/// All of them together.
 #[must_use]
-pub fn found(holdings: &BTreeMap<Group, Holding>) -> u64 {
-    holdings.values().map(|holding| holding.total().held).sum()
+pub fn total(holdings: &BTreeMap<Group, Holding>) -> Part {
+    let mut sum = Part::default();
+    for holding in holdings.values() {
+        sum.merge(&holding.total());
+    }
+    sum
 }
 
 #[cfg(test)]
@@ -153,6 +228,8 @@ mod tests {
             cgroup_id: Some(1),
             memory,
             clamped: None,
+            idle_ms: None,
+            listed: true,
             unread,
             unsent: 0,
         }
@@ -172,6 +249,58 @@ mod tests {
         let total = groups[&Group::Kernel].total();
         assert_eq!((total.orphans, total.fileless), (2, 4));
         assert_eq!(total.unmeasured, 0);
+    }
+
+    #[test]
+    fn connections_that_wait_and_sockets_in_no_table_are_told_apart() {
+        let memory = Some(SocketMemory {
+            rmem_alloc: 1000,
+            ..SocketMemory::default()
+        });
+        let sockets = [
+            socket(TcpState::Established, 0, memory, 900), // waits at a listener
+            socket(TcpState::CloseWait, 0, memory, 900),   // and its peer has closed
+            socket(TcpState::SynRecv, 0, memory, 900),     // by TCP Fast Open
+            socket(TcpState::SynRecv, 0, None, 0),         // a request
+            socket(TcpState::FinWait1, 0, memory, 0),      // an orphan
+            socket(TcpState::Established, 5, memory, 900), // accepted
+            Socket {
+                listed: false,
+                ..socket(TcpState::Close, 6, memory, 900)
+            },
+        ];
+        let groups = by_group(&sockets, &|_| Owner::of_kind(OwnerKind::Kernel));
+        let total = groups[&Group::Kernel].total();
+        assert_eq!((total.not_accepted, total.not_accepted_held), (3, 3000));
+        assert_eq!((total.unlisted, total.unlisted_held), (1, 1000));
+        assert_eq!((total.orphans, total.sockets), (1, 7));
+    }
+
+    #[test]
+    fn the_largest_are_kept_and_growth_is_by_state() {
+        let of = |held: u32, state| {
+            let memory = SocketMemory {
+                rmem_alloc: held,
+                ..SocketMemory::default()
+            };
+            socket(state, held, Some(memory), 0)
+        };
+        let sum = |sizes: &[u32], state| {
+            let sockets: Vec<Socket> = sizes.iter().map(|held| of(*held, state)).collect();
+            let mut groups = by_group(&sockets, &|_| Owner::of_kind(OwnerKind::Kernel));
+            groups.remove(&Group::Kernel).unwrap()
+        };
+        let mut now = sum(&[3, 9, 1, 7, 0, 5, 8], TcpState::CloseWait);
+        let top: Vec<u32> = now.top.iter().map(|socket| socket.inode).collect();
+        assert_eq!(top, [9, 8, 7, 5, 3]);
+        assert_eq!(now.total().growth, None, "one scan knows no growth");
+        now.grown_since(Some(&sum(&[4, 6], TcpState::Established)));
+        assert_eq!(now.states[&TcpState::CloseWait].growth, Some(33));
+        assert_eq!(now.states[&TcpState::Established].growth, Some(-10));
+        assert_eq!(now.total().growth, Some(23));
+        let mut new = sum(&[2], TcpState::Close);
+        new.grown_since(None);
+        assert_eq!(new.total().growth, Some(2));
     }
 
     #[test]
@@ -210,6 +339,6 @@ mod tests {
             "a time-wait socket has no memory to tell"
         );
         // The payload of the one that tells no memory stands for it.
-        assert_eq!(found(&groups), 2 * 1230 + 11);
+        assert_eq!(super::total(&groups).held, 2 * 1230 + 11);
     }
 }

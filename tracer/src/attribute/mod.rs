@@ -9,5 +9,6 @@ pub mod resolve;
 pub mod sources;
 
 pub use owner::{Owner, OwnerKind, Source};
+pub use processes::Descriptor;
 pub use resolve::Attributor;
 pub use sources::Sources;

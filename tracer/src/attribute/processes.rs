@@ -96,10 +96,23 @@ impl ProcessCgroups {
     }
 }
 
+/// A descriptor of a socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// The process that has it.
+    pub pid: i32,
+    /// Its command.
+    pub command: String,
+    /// The number of the descriptor.
+    pub fd: i32,
+}
+
 /// Processes by the inodes of their sockets.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessTable {
-    by_inode: HashMap<u32, Process>,
+    /// Place in `processes`, and the number of the descriptor.
+    by_inode: HashMap<u32, (u32, i32)>,
+    processes: Vec<Process>,
     /// In words: what the last search could not see.
     pub gaps: Vec<String>,
 }
@@ -108,12 +121,31 @@ impl ProcessTable {
     /// The process that holds a socket; where several do, the one with the lowest id.
     #[must_use]
     pub fn get(&self, inode: u32) -> Option<&Process> {
-        self.by_inode.get(&inode)
+        let (process, _) = self.by_inode.get(&inode)?;
+        self.processes.get(*process as usize)
     }
 
-    /// Notes who holds a socket.
-    pub fn insert(&mut self, inode: u32, process: Process) {
-        self.by_inode.insert(inode, process);
+    /// The same, with the number of its descriptor.
+    #[must_use]
+    pub fn descriptor(&self, inode: u32) -> Option<Descriptor> {
+        let (_, fd) = self.by_inode.get(&inode)?;
+        let process = self.get(inode)?;
+        Some(Descriptor {
+            pid: process.pid,
+            command: process.command.clone(),
+            fd: *fd,
+        })
+    }
+
+    /// Notes a process with the sockets that it holds, each by its inode and the number of a descriptor.
+    pub fn insert(&mut self, process: Process, sockets: impl IntoIterator<Item = (u32, i32)>) {
+        let Ok(place) = u32::try_from(self.processes.len()) else {
+            return;
+        };
+        self.processes.push(process);
+        let sockets = sockets.into_iter();
+        self.by_inode
+            .extend(sockets.map(|(inode, fd)| (inode, (place, fd))));
     }
 
     /// Looks for the holders of the wanted sockets, until all are found or the time is up. What was
@@ -152,9 +184,7 @@ impl ProcessTable {
             match sockets(&folder, &mut missing) {
                 Ok(found) if found.is_empty() => {}
                 Ok(found) => {
-                    let process = read(&folder, pid);
-                    let each = found.into_iter().map(|inode| (inode, process.clone()));
-                    self.by_inode.extend(each);
+                    self.insert(read(&folder, pid), found);
                 }
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => denied += 1,
                 // Gone meanwhile.
@@ -171,15 +201,19 @@ impl ProcessTable {
 }
 
 /// Takes the sockets of a process out of the missing ones.
-fn sockets(folder: &Path, missing: &mut HashSet<u32>) -> std::io::Result<Vec<u32>> {
+fn sockets(folder: &Path, missing: &mut HashSet<u32>) -> std::io::Result<Vec<(u32, i32)>> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder.join("fd"))?.flatten() {
         let Ok(target) = fs::read_link(entry.path()) else {
             continue;
         };
+        let fd = entry
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok());
         let inode = target.to_str().and_then(socket_inode);
-        if let Some(inode) = inode.filter(|inode| missing.remove(inode)) {
-            found.push(inode);
+        if let Some((inode, fd)) = inode.zip(fd).filter(|(inode, _)| missing.remove(inode)) {
+            found.push((inode, fd));
         }
     }
     Ok(found)

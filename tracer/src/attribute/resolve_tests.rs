@@ -53,6 +53,8 @@ fn socket(cgroup_id: Option<u64>, inode: u32) -> Socket {
         cgroup_id,
         memory: Some(SocketMemory::default()),
         clamped: None,
+        idle_ms: None,
+        listed: true,
         unread: 0,
         unsent: 0,
     }
@@ -201,7 +203,7 @@ fn a_pod_without_a_name() {
 #[test]
 fn the_process_where_the_cgroup_tells_nothing() {
     let mut attributor = attributor();
-    attributor.processes.insert(5, process("0::/\n"));
+    attributor.processes.insert(process("0::/\n"), [(5, 3)]);
     let want = Owner {
         process: Some((77, "leaker".into())),
         source: Some(Source::Proc),
@@ -231,7 +233,7 @@ fn the_process_where_the_cgroup_tells_nothing() {
 
     attributor
         .processes
-        .insert(5, process("4:memory:/plain\n0::/\n"));
+        .insert(process("4:memory:/plain\n0::/\n"), [(5, 3)]);
     let placed = Owner {
         cgroup_path: Some("/plain".into()),
         ..want
@@ -243,9 +245,10 @@ fn the_process_where_the_cgroup_tells_nothing() {
 fn the_cgroups_of_the_process_name_its_pod() {
     let mut attributor = attributor();
     // A v1 host: the id is not one of the default hierarchy.
-    attributor
-        .processes
-        .insert(5, process(&format!("4:memory:{POD}/c1/inner\n0::/\n")));
+    attributor.processes.insert(
+        process(&format!("4:memory:{POD}/c1/inner\n0::/\n")),
+        [(5, 3)],
+    );
     let v1 = Owner {
         cgroup_id: None,
         ..container(11, "c1")
@@ -254,14 +257,14 @@ fn the_cgroups_of_the_process_name_its_pod() {
     // A socket made before its process was moved: the same owner as by the cgroup.
     attributor
         .processes
-        .insert(5, process(&format!("0::{POD}/c1\n")));
+        .insert(process(&format!("0::{POD}/c1\n")), [(5, 3)]);
     assert_eq!(
         attributor.owner_of_socket(&socket(Some(1), 5)),
         container(11, "c1")
     );
     attributor
         .processes
-        .insert(5, process("0::/system.slice/x.service\n"));
+        .insert(process("0::/system.slice/x.service\n"), [(5, 3)]);
     let unit = attributor.owner_of_socket(&socket(None, 5));
     assert_eq!(unit.kind, OwnerKind::SystemdUnit);
     assert_eq!(

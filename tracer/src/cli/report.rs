@@ -14,6 +14,7 @@ use tokio::time::MissedTickBehavior;
 use super::{Bounds, Format, Paths, stop};
 use crate::{
     attribute::{Attributor, Sources},
+    indicators::reserve,
     kernel::{Plan, plan},
     output::{json, table},
     report::{Node, Report},
@@ -58,6 +59,7 @@ pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> 
     let attributor = sources.read();
     let mut start = survey(&sources.proc);
     start.memcgs = sources.memory_events(&attributor);
+    start.memory.reserve_pages = reserve::pages(&sources.proc, &paths.btf, start.memory.page_size);
     let node = node(&sources.proc, start.memory.page_size);
     let observation = if args.duration.is_zero() {
         let plan = Plan::impossible("a snapshot traces nothing".to_owned());

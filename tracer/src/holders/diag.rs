@@ -210,6 +210,8 @@ fn socket(body: &[u8], netns_inum: u32) -> Option<Result<Socket, DiagError>> {
         cgroup_id: None,
         memory: None,
         clamped: None,
+        idle_ms: None,
+        listed: true,
         unread: u32_at(body, 56)?,
         unsent: u32_at(body, 60)?,
     };

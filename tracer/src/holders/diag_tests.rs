@@ -124,6 +124,8 @@ fn a_socket_with_memory_and_cgroup() {
             drops: 3,
         }),
         clamped: None,
+        idle_ms: None,
+        listed: true,
         unread: 30_001,
         unsent: 12,
     };

@@ -40,6 +40,8 @@ fn socket(line: &str, netns_inum: u32) -> Option<Socket> {
         cgroup_id: None,
         memory: None,
         clamped: None,
+        idle_ms: None,
+        listed: true,
         unread: u32::from_str_radix(unread, 16).ok()?,
         unsent: u32::from_str_radix(unsent, 16).ok()?,
     })
@@ -89,6 +91,8 @@ mod tests {
             cgroup_id: None,
             memory: None,
             clamped: None,
+            idle_ms: None,
+            listed: true,
             unread: 30_001,
             unsent: 12,
         };

@@ -20,9 +20,12 @@ use std::{
 use super::{
     netlink::{self, DumpError},
     proc_tcp,
-    socket::{Scan, Socket, TcpState},
+    socket::{Scan, Socket},
 };
-use crate::indicators::netns::{self, Netns, Place};
+use crate::indicators::{
+    netns::{self, Netns, Place},
+    sockstat::Sockstat,
+};
 
 /// Time for all namespaces together.
 const BUDGET: Duration = Duration::from_secs(20);
@@ -49,8 +52,12 @@ pub fn scan(proc: &Path) -> Scan {
 #[must_use]
 pub fn scan_namespaces(proc: &Path, namespaces: &[Netns]) -> Scan {
     let deadline = Instant::now() + BUDGET;
+    let before = sockstat(proc);
     let visit = netns::visit(proc, namespaces, |netns, place| one(netns, place, deadline));
-    let mut scan = Scan::default();
+    let mut scan = Scan {
+        around: [before, sockstat(proc)],
+        ..Scan::default()
+    };
     let mut reasons = BTreeMap::<String, usize>::new();
     for part in visit.results {
         scan.sockets.extend(part.sockets);
@@ -65,6 +72,12 @@ pub fn scan_namespaces(proc: &Path, namespaces: &[Netns]) -> Scan {
         .map(|(gap, count)| format!("{gap} ({count} of {total} network namespaces)"));
     scan.gaps.extend(told);
     scan
+}
+
+/// The node's own account; empty when it cannot be read.
+fn sockstat(proc: &Path) -> Sockstat {
+    fs::read_to_string(proc.join("net/sockstat"))
+        .map_or_else(|_| Sockstat::default(), |text| Sockstat::parse(&text))
 }
 
 /// The sockets of some network namespaces to which data may arrive, each with whether its window is held small. `None` where one of
@@ -93,12 +106,8 @@ pub fn windows(proc: &Path, wanted: &BTreeSet<u32>) -> Option<Vec<Socket>> {
 /// instant, so a few more or less mean nothing.
 #[must_use]
 pub fn unlisted(scan: &Scan, allocated: u64) -> u64 {
-    // TIME-WAIT and request sockets are not full sockets, and not among the allocated ones.
-    let full = |socket: &&Socket| match socket.state {
-        TcpState::TimeWait => false,
-        TcpState::SynRecv => socket.memory.is_some(),
-        _ => true,
-    };
+    // Stand-ins are not full sockets, and not among the allocated ones.
+    let full = |socket: &&Socket| socket.listed && !socket.is_stand_in();
     let listed = scan.sockets.iter().filter(full).count();
     allocated.saturating_sub(u64::try_from(listed).unwrap_or(u64::MAX))
 }
@@ -112,7 +121,7 @@ fn one(netns: &Netns, place: &Place, deadline: Instant) -> Scan {
         Ok(dump) => {
             let mut scan = Scan {
                 sockets: once(dump.sockets),
-                gaps: Vec::new(),
+                ..Scan::default()
             };
             if dump.interrupted {
                 scan.gaps
@@ -122,8 +131,8 @@ fn one(netns: &Netns, place: &Place, deadline: Instant) -> Scan {
         }
         // Out of time is out of time: /proc is slower still.
         Err(error @ DumpError::Timeout) => Scan {
-            sockets: Vec::new(),
             gaps: vec![format!("{error}: its sockets are not known")],
+            ..Scan::default()
         },
         Err(error) => fallback(netns, place, &error.to_string()),
     }

@@ -17,6 +17,8 @@ fn socket(cookie: u64, state: TcpState) -> Socket {
         cgroup_id: None,
         memory: None,
         clamped: None,
+        idle_ms: None,
+        listed: true,
         unread: 0,
         unsent: 0,
     }
@@ -90,7 +92,7 @@ fn sockets_in_no_table() {
     ];
     let scan = Scan {
         sockets,
-        gaps: Vec::new(),
+        ..Scan::default()
     };
     assert_eq!(unlisted(&scan, 403), 400);
     assert_eq!(unlisted(&scan, 3), 0);

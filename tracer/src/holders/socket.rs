@@ -4,6 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tracer_common::Tuple;
 
+use crate::indicators::sockstat::Sockstat;
+
 /// State of a TCP socket (`include/net/tcp_states.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names are those of RFC 9293 and of ss")]
@@ -66,6 +68,11 @@ pub struct Socket {
     pub memory: Option<SocketMemory>,
     /// Whether its receive window is held at four segments or fewer; `None` where that was not asked for.
     pub clamped: Option<bool>,
+    /// Milliseconds since it last received data; `None` where that was not asked for. (The kernel keeps no age of a socket.)
+    pub idle_ms: Option<u32>,
+    /// Whether a table of the kernel lists it. One that none lists was found by the descriptor of a process: its connection
+    /// is dead, and it keeps its queues until its application closes it.
+    pub listed: bool,
     /// Payload in the receive queue that nobody has read, in bytes; for a listener, connections waiting.
     pub unread: u32,
     /// Payload in the send queue not acknowledged, in bytes; for a listener, the limit of the backlog.
@@ -77,6 +84,30 @@ pub struct Socket {
 pub type Ends = (u32, SocketAddr, SocketAddr);
 
 impl Socket {
+    /// Whether it is a small stand-in without queues (`inet_timewait_sock`, `request_sock`), of which the kernel tells no memory
+    /// because there is none. One in FIN-WAIT-2 that no file holds is in TIME-WAIT already (`tcp_time_wait`).
+    #[must_use]
+    pub const fn is_stand_in(&self) -> bool {
+        self.memory.is_none()
+            && match self.state {
+                TcpState::TimeWait | TcpState::SynRecv => true,
+                TcpState::FinWait2 => self.inode == 0,
+                _ => false,
+            }
+    }
+
+    /// Bytes that it takes from `tcp_mem`. Where the kernel did not tell its memory, its payload stands for it: that is less than
+    /// the memory it lies in, but a leak shows by it all the same.
+    #[must_use]
+    pub const fn held(&self) -> u64 {
+        match (self.memory, self.state) {
+            (Some(memory), _) => memory.held(),
+            (None, TcpState::Listen) => 0,
+            _ if self.is_stand_in() => 0,
+            _ => self.unread as u64 + self.unsent as u64,
+        }
+    }
+
     /// Its ends.
     #[must_use]
     pub fn ends(&self) -> Ends {
@@ -143,6 +174,8 @@ pub struct Scan {
     pub sockets: Vec<Socket>,
     /// In words: what could not be read, and why.
     pub gaps: Vec<String>,
+    /// The node's own account right before and right after.
+    pub around: [Sockstat; 2],
 }
 
 impl Scan {
@@ -171,6 +204,8 @@ mod tests {
             cgroup_id: None,
             memory: None,
             clamped: None,
+            idle_ms: None,
+            listed: true,
             unread: 0,
             unsent: 0,
         };

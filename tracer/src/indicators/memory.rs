@@ -16,6 +16,8 @@ pub struct TcpMemory {
     pub tcp_mem: Option<[u64; 3]>,
     /// `mem` of `/proc/net/sockstat`, in pages. Per-CPU reserves make it lag: it may even read 0.
     pub sockstat_pages: Option<u64>,
+    /// How many pages `sockstat_pages` may be off either way, by the reserves of all CPUs ([`super::reserve`]); `None` where that is not known.
+    pub reserve_pages: Option<u64>,
     /// TCP sockets allocated node-wide.
     pub alloc: Option<u64>,
     /// Orphans node-wide.
@@ -41,6 +43,7 @@ pub fn read(proc: &Path) -> TcpMemory {
         page_size: page_size(),
         tcp_mem: text("sys/net/ipv4/tcp_mem").and_then(|text| parse_tcp_mem(&text)),
         sockstat_pages: sockstat.mem,
+        reserve_pages: None,
         alloc: sockstat.alloc,
         orphan: sockstat.orphan,
         pressure: text("net/protocols").and_then(|text| tcp_pressure(&text)),

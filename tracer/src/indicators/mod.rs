@@ -8,6 +8,7 @@ pub mod netns;
 pub mod netstat;
 pub mod readings;
 pub mod reconcile;
+pub mod reserve;
 pub mod rows;
 pub mod sockstat;
 

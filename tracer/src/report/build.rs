@@ -1,6 +1,7 @@
 //! From plain data to a report. Pure: the same inputs give the same report, live or replayed.
 
 mod evidence;
+mod explained;
 mod holders;
 mod losses;
 mod memory;
@@ -12,7 +13,7 @@ use tracer_common::TallyKey;
 
 use self::holders::Census;
 use super::{
-    Basis, Culprit, Holder, Inputs, Report, SCHEMA, Verdict, Victim,
+    Basis, Culprit, Inputs, Report, SCHEMA, Verdict, Victim,
     inputs::{MAX_GAPS, MAX_MOMENTS, MAX_OWNERS},
 };
 use crate::{
@@ -34,7 +35,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         BTreeMap::new()
     };
     let census = Census::take(inputs, &mut gaps);
-    let tcp_memory = memory::tcp_memory(inputs, &harms, census.as_ref().map(|census| census.found));
+    let tcp_memory = memory::tcp_memory(inputs, &harms, census.as_ref());
     let mut victims = if inputs.traced {
         victims::by_probes(inputs, &harms)
     } else {
@@ -105,6 +106,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         summary: summary::summary(&case),
         advice: advice::advice(findings.first(), &accused, &tcp_memory),
     };
+    let descriptors = inputs.descriptor_of_socket;
     let mut accounts = census.map(|census| census.accounts).unwrap_or_default();
     bound(&mut victims, "victims", &mut gaps);
     bound(&mut accused, "culprits", &mut gaps);
@@ -132,7 +134,10 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
             .into_iter()
             .map(|accused| culprit_line(inputs, accused))
             .collect(),
-        holders: accounts.iter().map(Holder::from).collect(),
+        holders: accounts
+            .iter()
+            .map(|account| holders::line(account, descriptors))
+            .collect(),
         memcg_pressure,
         timeline,
         reconciliation,
@@ -145,7 +150,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
 fn culprit_line(inputs: &Inputs<'_>, accused: Accused) -> Culprit {
     Culprit {
         context: inputs.contexts.get(&accused.account.group).cloned(),
-        holder: Holder::from(&accused.account),
+        holder: holders::line(&accused.account, inputs.descriptor_of_socket),
         why: accused.why,
     }
 }

@@ -8,7 +8,7 @@ use tracer_common::{EventRecord, SocketState, TallyKey, TimelineRecord, lost, se
 use super::{Context, Node, Window, plan::Maps};
 use crate::{
     aggregate::{Delta, Group},
-    attribute::Owner,
+    attribute::{Descriptor, Owner},
     holders::{Scan, Socket},
     indicators::{Row, TcpMemory, memcg::Pressed},
     kernel::plan::Plan,
@@ -46,6 +46,10 @@ pub struct Inputs<'a> {
     pub owner_of_key: &'a dyn Fn(&TallyKey) -> Owner,
     /// Owner of a socket.
     pub owner_of_socket: &'a dyn Fn(&Socket) -> Owner,
+    /// The process that holds a socket, and by which descriptor, where that was looked for.
+    pub descriptor_of_socket: &'a dyn Fn(&Socket) -> Option<Descriptor>,
+    /// `sock` of `memory.stat` of the cgroups of holders, in bytes, at the end of the window.
+    pub memory_stats: &'a BTreeMap<Group, u64>,
     /// Sockets at the start; `None` when no scan was made.
     pub scan_start: Option<&'a Scan>,
     /// Sockets at the end.

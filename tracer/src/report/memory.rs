@@ -24,9 +24,31 @@ pub struct TcpMemory {
     pub sockets: Option<u64>,
     /// Sockets that no process holds any more.
     pub orphans: Option<u64>,
-    /// What all sockets that could be listed take from `tcp_mem`. Sockets that were reset while data
-    /// was unread stand in no list and keep their memory until they are closed.
+    /// What all sockets that were found take from `tcp_mem`, listed or not.
     pub found_bytes: Option<u64>,
+    /// How much of what the kernel has allocated that explains; null when sockets were not read, or the kernel did not tell.
+    pub explained: Option<Explained>,
+}
+
+/// What is allocated against what sockets were found to hold, at the time of the scan that speaks for the window.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Explained {
+    /// What was found, over `allocated_bytes`. It may be above 1, as far as `reserve_bytes` reaches; null when nothing was allocated.
+    pub share: Option<f64>,
+    /// `mem` of `/proc/net/sockstat` beside that scan.
+    pub allocated_bytes: u64,
+    /// What sockets take that a table of the kernel lists.
+    pub listed_bytes: u64,
+    /// What sockets take that no table lists.
+    pub unlisted_bytes: u64,
+    /// How far `allocated_bytes` may be off either way: each CPU keeps up to `net.core.mem_pcpu_rsv` to itself. 0 on kernels that have
+    /// no such reserve (before 6.0), null where that is not known.
+    pub reserve_bytes: Option<u64>,
+    /// TCP sockets that are allocated, in no table, and by no descriptor found.
+    pub unseen_sockets: Option<u64>,
+    /// In words: why the rest is not explained, or why more was found than is allocated.
+    pub reasons: Vec<String>,
 }
 
 /// An owner whose sockets put the node under memory pressure, or were at hand when it ended.

@@ -9,6 +9,7 @@ mod counters;
 mod degraded;
 mod fixture;
 mod golden;
+mod holdings;
 mod hostile;
 mod incident;
 mod node;

@@ -50,6 +50,8 @@ pub struct Observation {
     pub memcgs: Option<Vec<Pressed>>,
     /// Why owners do not read, of those that hold or suffer most.
     pub contexts: BTreeMap<Group, Context>,
+    /// `sock` of `memory.stat` of the cgroups of holders, in bytes, at the end.
+    pub memory_stats: BTreeMap<Group, u64>,
     /// The maps in the kernel; `None` when nothing was loaded.
     pub maps: Option<Maps>,
     /// In words: what could not be read.
@@ -107,6 +109,7 @@ impl Observation {
             orphans: Vec::new(),
             memcgs,
             contexts: BTreeMap::new(),
+            memory_stats: BTreeMap::new(),
             maps: None,
             gaps,
             start,
@@ -133,6 +136,8 @@ impl Observation {
             deltas: &self.deltas,
             owner_of_key: &owner_of_key,
             owner_of_socket: &owner_of_socket,
+            descriptor_of_socket: &|socket| self.attributor.processes.descriptor(socket.inode),
+            memory_stats: &self.memory_stats,
             scan_start: self.start.scan.seen(),
             scan_end: self.end.scan.seen(),
             memory_start: &self.start.memory,

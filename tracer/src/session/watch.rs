@@ -326,6 +326,7 @@ impl Watch {
             orphans: self.orphans,
             memcgs,
             contexts: BTreeMap::new(),
+            memory_stats: BTreeMap::new(),
             maps: Some(self.tracer.maps()),
             gaps,
             start,

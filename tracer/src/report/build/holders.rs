@@ -1,25 +1,36 @@
 //! Who holds TCP memory: the scans of sockets by owner, node-wide and within memory cgroups.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use tracer_common::tally::{OVERFLOW_ID, TallyKey, limit};
 
 use crate::{
-    aggregate::{Group, Harm, Holding, group, holding},
-    attribute::{Owner, OwnerKind},
+    aggregate::{
+        Group, Harm, Holding, group,
+        holding::{self, Part},
+    },
+    attribute::{Descriptor, Owner, OwnerKind},
     diagnose::{Account, culprit},
-    holders::Scan,
+    holders::{Scan, Socket, TcpState},
     output::text,
-    report::{self, Holder, Inputs, StateSum, state_name},
+    report::{self, Holder, Inputs, StateSum, TopSocket, state_name},
 };
+
+/// Who has a descriptor of a socket.
+pub(super) type Descriptors<'a> = &'a dyn Fn(&Socket) -> Option<Descriptor>;
 
 /// The scan that speaks for the window, by owner.
 pub(super) struct Census<'a> {
-    scan: &'a Scan,
+    pub(super) scan: &'a Scan,
+    /// Whether it is that of the start.
+    pub(super) is_of_start: bool,
     /// Holders of at least one byte, most bytes first.
     pub(super) accounts: Vec<Account>,
-    /// Bytes that all of them hold.
-    pub(super) found: u64,
+    /// All sockets together.
+    pub(super) total: Part,
 }
 
 impl<'a> Census<'a> {
@@ -27,47 +38,50 @@ impl<'a> Census<'a> {
     pub(super) fn take(inputs: &Inputs<'a>, gaps: &mut Vec<String>) -> Option<Self> {
         let sum = |scan: &Scan| holding::by_group(&scan.sockets, inputs.owner_of_socket);
         let start = inputs.scan_start.map(|scan| (scan, sum(scan)));
-        let end = inputs.scan_end.map(|scan| (scan, sum(scan)));
+        let mut end = inputs.scan_end.map(|scan| (scan, sum(scan)));
         // Growth is a matter of two scans, whichever of them speaks.
         let growth = start
             .as_ref()
-            .zip(end.as_ref())
+            .zip(end.as_mut())
             .map(|((_, a), (_, b))| growth(a, b));
-        let (scan, groups) = match (start, end) {
-            (Some(start), Some(end)) if holding::found(&start.1) / 2 > holding::found(&end.1) => {
+        let held = |groups: &BTreeMap<Group, Holding>| holding::total(groups).held;
+        let (is_of_start, (scan, mut groups)) = match (start, end) {
+            (Some(start), Some(end)) if held(&start.1) / 2 > held(&end.1) => {
                 gaps.push(
                     "holders are those at the start of the window: by its end most memory had been freed"
                         .to_owned(),
                 );
-                start
+                (true, start)
             }
-            (start, end) => end.or(start)?,
+            (start, Some(end)) => (start.is_none(), end),
+            (start, None) => (true, start?),
         };
+        for (group, holding) in &mut groups {
+            holding.memory_stat_sock = inputs.memory_stats.get(group).copied();
+        }
         for gap in &scan.gaps {
             if !gaps.contains(gap) {
                 gaps.push(gap.clone());
             }
         }
-        let found = holding::found(&groups);
-        let unmeasured: u64 = groups
-            .values()
-            .map(|holding| holding.total().unmeasured)
-            .sum();
-        if unmeasured > 0 {
+        let total = holding::total(&groups);
+        if total.unmeasured > 0 {
             gaps.push(format!(
-                "holders: the kernel did not tell the memory of {unmeasured} sockets; their payload stands for it, which is less than they take"
+                "holders: the kernel did not tell the memory of {} sockets; their payload stands for it, which is less than they take",
+                total.unmeasured
             ));
         }
         let mut accounts: Vec<Account> = groups
             .into_iter()
-            .map(|(group, holding)| account(group, holding, found, growth.as_ref()))
+            .map(|(group, holding)| account(group, holding, total.held, growth.as_ref()))
             .filter(|account| account.held() > 0)
             .collect();
         accounts.sort_by(|a, b| b.held().cmp(&a.held()).then_with(|| a.group.cmp(&b.group)));
         Some(Self {
             scan,
+            is_of_start,
             accounts,
-            found,
+            total,
         })
     }
 
@@ -88,7 +102,7 @@ impl<'a> Census<'a> {
             .filter(|socket| scope.holds(socket.cgroup_id, &(inputs.owner_of_socket)(socket)));
         holding::by_group(inside, inputs.owner_of_socket)
             .into_iter()
-            .map(|(group, holding)| account(group, holding, self.found, None))
+            .map(|(group, holding)| account(group, holding, self.total.held, None))
             .collect()
     }
 }
@@ -108,11 +122,16 @@ fn account(
     }
 }
 
-/// Change of held bytes by owner. Both scans were made, so an owner that one of them lacks held nothing.
+/// Change of held bytes by owner, and, in the later scan, by state. Both scans were made, so an owner that one of them lacks held
+/// nothing.
 fn growth(
     start: &BTreeMap<Group, Holding>,
-    end: &BTreeMap<Group, Holding>,
+    end: &mut BTreeMap<Group, Holding>,
 ) -> BTreeMap<Group, i64> {
+    for (group, holding) in &mut *end {
+        holding.grown_since(start.get(group));
+    }
+    let end = &*end;
     let held = |groups: &BTreeMap<Group, Holding>, group: &Group| {
         let held = groups.get(group).map_or(0, |holding| holding.total().held);
         i64::try_from(held).unwrap_or(i64::MAX)
@@ -134,33 +153,72 @@ pub(super) fn part(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| (culprit::ratio(part, whole) * 1e6).round() / 1e6)
 }
 
-impl From<&Account> for Holder {
-    fn from(account: &Account) -> Self {
-        let total = account.holding.total();
-        let mut states: Vec<StateSum> = account
-            .holding
-            .states
-            .iter()
-            .map(|(state, part)| StateSum {
-                state: state_name(*state).into_owned(),
-                sockets: part.sockets,
-                held_bytes: part.held,
-            })
-            .collect();
-        states.sort_by_key(|state| std::cmp::Reverse(state.held_bytes));
-        Self {
-            owner: account.owner.clone(),
-            held_bytes: total.held,
-            share: account.share,
-            growth_bytes: account.growth,
-            sockets: total.sockets,
-            orphans: total.orphans,
-            receive_bytes: total.receive,
-            send_bytes: total.send,
-            forward_bytes: total.forward,
-            unread_bytes: total.unread,
-            states,
-        }
+/// An account as it is printed.
+pub(super) fn line(account: &Account, descriptors: Descriptors<'_>) -> Holder {
+    let holding = &account.holding;
+    let total = holding.total();
+    let mut states: Vec<StateSum> = holding.states.iter().map(state_sum).collect();
+    states.sort_by_key(|state| Reverse(state.held_bytes));
+    let top = holding.top.iter();
+    Holder {
+        owner: account.owner.clone(),
+        held_bytes: total.held,
+        share: account.share,
+        growth_bytes: account.growth,
+        sockets: total.sockets,
+        orphans: total.orphans,
+        receive_bytes: total.receive,
+        send_bytes: total.send,
+        forward_bytes: total.forward,
+        unread_bytes: total.unread,
+        not_accepted_sockets: total.not_accepted,
+        not_accepted_bytes: total.not_accepted_held,
+        unlisted_sockets: total.unlisted,
+        unlisted_bytes: total.unlisted_held,
+        memory_stat_sock_bytes: holding.memory_stat_sock,
+        states,
+        top_sockets: top
+            .map(|socket| top_socket(socket, descriptors(socket)))
+            .collect(),
+    }
+}
+
+fn state_sum((state, part): (&TcpState, &Part)) -> StateSum {
+    StateSum {
+        state: state_name(*state).into_owned(),
+        sockets: part.sockets,
+        held_bytes: part.held,
+        growth_bytes: part.growth,
+        receive_bytes: part.receive,
+        send_bytes: part.send,
+        forward_bytes: part.forward,
+        unread_bytes: part.unread,
+        unlisted_sockets: part.unlisted,
+        not_accepted_sockets: part.not_accepted,
+        idle_ms: part.idle_ms.map(u64::from),
+    }
+}
+
+fn top_socket(socket: &Socket, descriptor: Option<Descriptor>) -> TopSocket {
+    let (netns, local, remote) = socket.ends();
+    let listens = socket.state == TcpState::Listen;
+    let (pid, command, fd) = match descriptor {
+        Some(it) => (Some(it.pid), Some(it.command), Some(it.fd)),
+        None => (None, None, None),
+    };
+    TopSocket {
+        local: Some(local.to_string()),
+        // A listener has none, and of a dead connection it may not be known any more.
+        remote: (!listens && remote.port() != 0).then(|| remote.to_string()),
+        state: state_name(socket.state).into_owned(),
+        netns: netns.to_string(),
+        listed: socket.listed,
+        held_bytes: socket.held(),
+        unread_bytes: if listens { 0 } else { u64::from(socket.unread) },
+        idle_ms: socket.idle_ms.map(u64::from),
+        pid,
+        command,
+        fd,
     }
 }
 

@@ -5,7 +5,7 @@ use tracer_common::{
     tally::{count, limit, queue, slot},
 };
 
-use super::Harms;
+use super::{Harms, explained, holders::Census};
 use crate::{
     aggregate::{Delta, group},
     indicators,
@@ -19,8 +19,12 @@ use crate::{
 /// Limits whose failures compare node-wide memory.
 const COMPARED: [usize; 2] = [limit::TCP_MEM_HARD, limit::TCP_MEM_FAIR_SHARE];
 
-/// TCP memory of the node. `found` is what sockets were found to hold.
-pub(super) fn tcp_memory(inputs: &Inputs<'_>, harms: &Harms, found: Option<u64>) -> TcpMemory {
+/// TCP memory of the node, beside what sockets were found to hold.
+pub(super) fn tcp_memory(
+    inputs: &Inputs<'_>,
+    harms: &Harms,
+    census: Option<&Census<'_>>,
+) -> TcpMemory {
     let (start, end) = (inputs.memory_start, inputs.memory_end);
     let either = |field: fn(&indicators::TcpMemory) -> Option<u64>| field(end).or(field(start));
     let marks = end.tcp_mem.or(start.tcp_mem);
@@ -59,7 +63,8 @@ pub(super) fn tcp_memory(inputs: &Inputs<'_>, harms: &Harms, found: Option<u64>)
         pressures: inputs.traced.then(|| pressures(harms)),
         sockets: either(|memory| memory.alloc),
         orphans: either(|memory| memory.orphan),
-        found_bytes: found,
+        found_bytes: census.map(|census| census.total.held),
+        explained: census.and_then(|census| explained::explained(inputs, census)),
     }
 }
 

@@ -13,7 +13,7 @@ use tracer_common::{
 
 use crate::{
     aggregate::{Delta, Group},
-    attribute::{Owner, OwnerKind, Source},
+    attribute::{Descriptor, Owner, OwnerKind, Source},
     holders::{Scan, Socket, TcpState, socket::SocketMemory},
     indicators::{Counter, Row, RowState, TcpMemory, memcg::Pressed},
     kernel::plan::{CounterSight, Flavour, Plan, Probe, Sight},
@@ -55,6 +55,8 @@ pub(super) struct Fixture {
     pub(super) orphans: Vec<(Timestamp, u64)>,
     pub(super) memcgs: Option<Vec<Pressed>>,
     pub(super) contexts: BTreeMap<Group, Context>,
+    pub(super) descriptors: BTreeMap<u32, Descriptor>,
+    pub(super) memory_stats: BTreeMap<Group, u64>,
 }
 
 impl Fixture {
@@ -130,6 +132,7 @@ impl Fixture {
                 page_size: PAGE,
                 tcp_mem: Some([6_000, 8_000, 12_000]),
                 sockstat_pages: Some(1_200),
+                reserve_pages: Some(512),
                 alloc: Some(40),
                 orphan: Some(0),
                 pressure: Some(false),
@@ -145,6 +148,8 @@ impl Fixture {
             orphans: Vec::new(),
             memcgs: None,
             contexts: BTreeMap::new(),
+            descriptors: BTreeMap::new(),
+            memory_stats: BTreeMap::new(),
         }
     }
 
@@ -203,6 +208,8 @@ impl Fixture {
             deltas: &self.deltas,
             owner_of_key: &|key| by_cgroup(key.cgroup_id),
             owner_of_socket: &|socket| by_cgroup(socket.cgroup_id.unwrap_or(0)),
+            descriptor_of_socket: &|socket| self.descriptors.get(&socket.inode).cloned(),
+            memory_stats: &self.memory_stats,
             scan_start: self.start.as_ref(),
             scan_end: self.end.as_ref(),
             memory_start: &self.memory,
@@ -275,6 +282,8 @@ pub(super) fn socket(cgroup: u64, n: u32, state: TcpState, memory: SocketMemory)
         cgroup_id: Some(cgroup),
         memory: Some(memory),
         clamped: None,
+        idle_ms: None,
+        listed: true,
         unread: memory.rmem_alloc / 3 * 2,
         unsent: 0,
     }
