@@ -3,6 +3,7 @@
 pub mod group;
 pub mod harm;
 pub mod holding;
+pub mod movement;
 pub mod sockets;
 pub mod stall;
 
@@ -11,6 +12,7 @@ use std::collections::BTreeMap;
 pub use group::Group;
 pub use harm::Harm;
 pub use holding::Holding;
+pub use movement::Movement;
 use tracer_common::{
     TallyKey, TallyValue,
     tally::{count, queue},

@@ -1,26 +1,20 @@
-//! Who explains the limit that refused. `tcp_mem`: holders node-wide. `memcg`: holders inside that
-//! cgroup's subtree. `rcvbuf`: the socket's own reader, and never anybody else.
-
-use std::collections::BTreeMap;
+//! Who explains what is the matter. `tcp_mem`: whoever has forgotten sockets, node-wide; a holder whose sockets are in use
+//! is never accused. `memcg`: holders inside that cgroup's subtree. `rcvbuf`: the socket's own reader, and never anybody else.
 
 use super::{
-    leak::{self, Habit},
-    reader::Reader,
+    leak::{self, Face, Habit},
     sufferer::Sufferer,
 };
 use crate::{
-    aggregate::{Group, Holding},
-    holders::Scan,
+    aggregate::{Group, Holding, Movement},
     output::size,
-    report::{Evidence, Limit, Owner},
+    report::{Leak, Owner},
 };
 
-/// Owners are named until they explain this much of what was found.
-const EXPLAINS: f64 = 0.8;
+/// Owners are named until they explain this much of what is to be explained.
+const EXPLAINS: f64 = 0.9;
 /// Nobody is named for less than this, but the largest.
 const NOTICEABLE: f64 = 0.05;
-/// Below this even the largest does not stand out.
-const STANDS_OUT: f64 = 0.2;
 
 /// What one owner holds, ready to be accused.
 #[derive(Clone, Debug, PartialEq)]
@@ -31,6 +25,8 @@ pub struct Account {
     pub owner: Owner,
     /// Its sockets, all or those within a subtree.
     pub holding: Holding,
+    /// Whether what arrives is read; `None` where sockets were seen only once.
+    pub movement: Option<Movement>,
     /// Its part of what was found node-wide, 0 to 1.
     pub share: Option<f64>,
     /// Change within the window, in bytes.
@@ -43,6 +39,24 @@ impl Account {
     pub fn held(&self) -> u64 {
         self.holding.total().held
     }
+
+    /// What its sockets say, most bytes first.
+    #[must_use]
+    pub fn faces(&self) -> Vec<Face> {
+        leak::faces(&self.holding, self.movement.as_ref())
+    }
+
+    /// Bytes in sockets that it has forgotten.
+    #[must_use]
+    pub fn leaked(&self) -> u64 {
+        leak::held(&self.faces(), |face| face.leak().is_some())
+    }
+
+    /// Bytes in sockets that it has closed and the kernel still has to finish.
+    #[must_use]
+    pub fn orphaned(&self) -> u64 {
+        leak::held(&self.faces(), |face| face.habit == Habit::Orphans)
+    }
 }
 
 /// An account and why it is named.
@@ -50,59 +64,73 @@ impl Account {
 pub struct Accused {
     /// Who, and what they hold.
     pub account: Account,
-    /// What dominates it.
-    pub habit: Habit,
-    /// Part of what was found in sockets of the scope, 0 to 1.
-    pub part: f64,
-    /// Part of all that the scope takes, found or not, 0 to 1.
+    /// How most of what it is accused of is forgotten, if it is.
+    pub leak: Option<Leak>,
+    /// What it is accused of: bytes in sockets forgotten, orphaned, or all of them.
+    pub guilt: u64,
+    /// The face that most of this lies in.
+    pub face: Option<Face>,
+    /// `guilt` as a part of all that the scope takes, found or not, 0 to 1.
     pub weight: f64,
-    /// What makes it hold the memory, or its buffers refuse, in a few words.
-    pub cause: String,
     /// Why it is named, in one sentence.
     pub why: String,
 }
 
-/// The holders that explain most of a scope, most bytes first. `accounts` are those of the scope;
-/// `allocated` is what the kernel says it takes, in bytes: where listed sockets explain little of that,
-/// even the largest of them is not accused for the rest.
+/// Whoever has forgotten sockets, most bytes in them first. `whole` is what all sockets of the node take.
 #[must_use]
-pub fn holders(accounts: &[Account], allocated: Option<u64>, scope: &str) -> Vec<Accused> {
-    let found: u64 = accounts.iter().map(Account::held).sum();
-    let whole = found.max(allocated.unwrap_or(0));
-    let mut sorted: Vec<&Account> = accounts
-        .iter()
-        .filter(|account| account.held() > 0)
-        .collect();
-    sorted.sort_by(|a, b| b.held().cmp(&a.held()).then_with(|| a.group.cmp(&b.group)));
-    let mut accused: Vec<Accused> = Vec::new();
-    let mut explained = 0.0;
-    for account in sorted {
-        let part = ratio(account.held(), found);
-        let weight = ratio(account.held(), whole);
-        let is_first = accused.is_empty() && whole / 2 <= found;
-        if !is_first && (explained >= EXPLAINS || weight < NOTICEABLE) {
-            break;
-        }
-        explained += weight;
-        let face = leak::face(&account.holding);
-        accused.push(Accused {
-            account: account.clone(),
-            habit: face.map_or(Habit::Plain, |face| face.habit),
-            part,
-            weight,
-            cause: face.map_or_else(String::new, |face| face.words.to_owned()),
-            why: why_held(account, part, scope),
-        });
-    }
-    accused
+pub fn leakers(accounts: &[Account], whole: u64) -> Vec<Accused> {
+    name(accounts, whole, "node-wide", |face| face.leak().is_some())
 }
 
-/// Whether the first of the accused stands out among all that is allocated.
+/// Whoever has closed connections that the kernel cannot finish, most bytes in them first.
 #[must_use]
-pub fn stands_out(accused: &[Accused]) -> bool {
-    accused
-        .first()
-        .is_some_and(|first| first.weight >= STANDS_OUT)
+pub fn orphaners(accounts: &[Account], whole: u64) -> Vec<Accused> {
+    name(accounts, whole, "node-wide", |face| {
+        face.habit == Habit::Orphans
+    })
+}
+
+/// Whoever holds the memory of the cgroups that refused, most bytes first.
+#[must_use]
+pub fn within(accounts: &[Account]) -> Vec<Accused> {
+    let found = accounts.iter().map(Account::held);
+    let found = found.fold(0, u64::saturating_add);
+    name(accounts, found, "within that cgroup", |_| true)
+}
+
+/// Names the accounts that explain most of what a test takes of their faces.
+fn name(
+    accounts: &[Account],
+    whole: u64,
+    scope: &str,
+    take: impl Fn(&Face) -> bool + Copy,
+) -> Vec<Accused> {
+    let mut guilty: Vec<(u64, &Account)> = accounts
+        .iter()
+        .map(|account| (leak::held(&account.faces(), take), account))
+        .filter(|(guilt, _)| *guilt > 0)
+        .collect();
+    guilty.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.group.cmp(&other.group)));
+    let all: u64 = guilty.iter().map(|(guilt, _)| guilt).sum();
+    let mut named: Vec<Accused> = Vec::new();
+    let mut explained = 0;
+    for (guilt, account) in guilty {
+        let weight = ratio(guilt, whole.max(all));
+        if !named.is_empty() && (ratio(explained, all) >= EXPLAINS || weight < NOTICEABLE) {
+            break;
+        }
+        explained += guilt;
+        let face = account.faces().into_iter().find(|face| take(face));
+        named.push(Accused {
+            leak: face.and_then(|face| face.leak()),
+            why: why_held(account, face, whole.max(all), scope),
+            account: account.clone(),
+            guilt,
+            face,
+            weight,
+        });
+    }
+    named
 }
 
 /// A part of a whole; 0 of nothing.
@@ -116,25 +144,21 @@ pub fn ratio(part: u64, whole: u64) -> f64 {
     ratio
 }
 
-fn why_held(account: &Account, part: f64, scope: &str) -> String {
+fn why_held(account: &Account, face: Option<Face>, whole: u64, scope: &str) -> String {
     let total = account.holding.total();
     let mut why = format!(
-        "holds {}, {} of the TCP memory found {scope}, in {}",
+        "holds {}, {} of the TCP memory {scope}, in {}",
         size::bytes(total.held),
-        size::percent(part),
+        size::percent(ratio(total.held, whole)),
         size::count(total.sockets, "socket"),
     );
-    if let Some(face) = leak::face(&account.holding) {
+    if let Some(face) = face {
         why.push_str(&format!(
             "; {} in {} {} {}: {}",
-            face.part.sockets,
+            size::grouped(face.sockets),
             face.state_name(),
-            if face.part.sockets == 1 {
-                "holds"
-            } else {
-                "hold"
-            },
-            size::bytes(face.part.held),
+            if face.sockets == 1 { "holds" } else { "hold" },
+            size::bytes(face.held),
             face.words
         ));
     }
@@ -145,51 +169,23 @@ fn why_held(account: &Account, part: f64, scope: &str) -> String {
     why
 }
 
-/// The readers of sockets whose own buffers refused: the victims themselves, never anybody else.
+/// A victim whose own doing is the matter: no other workload has a part in it.
 #[must_use]
-pub fn readers(
-    victims: &[Sufferer],
-    accounts: &BTreeMap<Group, Account>,
-    evidence: &[(Group, Evidence)],
-    scan: Option<&Scan>,
-) -> Vec<Accused> {
-    let any_refused = victims.iter().any(|v| v.by_limit(Limit::Rcvbuf).0 > 0);
-    let mut accused: Vec<Accused> = victims
-        .iter()
-        .filter(|v| v.group != Group::Unattributed)
-        .filter_map(|v| {
-            let (refused, pruned) = v.by_limit(Limit::Rcvbuf);
-            // Where something was refused, a prune alone accuses nobody: it is how a full queue is tidied.
-            if refused == 0 && (any_refused || pruned == 0) {
-                return None;
-            }
-            let account = accounts.get(&v.group).cloned().unwrap_or_else(|| Account {
-                group: v.group.clone(),
-                owner: v.victim.owner.clone(),
-                holding: Holding::default(),
-                share: None,
-                growth: None,
-            });
-            let did = if refused > 0 {
-                format!("refused {}", size::count(refused, "segment"))
-            } else {
-                format!("were pruned {}", size::count(pruned, "time"))
-            };
-            let cause = Reader::of(v, evidence, scan).words();
-            let why = format!("the receive buffers of its own sockets {did}: {cause}.");
-            Some(Accused {
-                account,
-                habit: Habit::NotReading,
-                part: 1.0,
-                weight: 1.0,
-                cause,
-                why,
-            })
-        })
-        .collect();
-    accused.sort_by(|a, b| {
-        let held = b.account.held().cmp(&a.account.held());
-        held.then_with(|| a.account.group.cmp(&b.account.group))
+pub fn itself(victim: &Sufferer, account: Option<&Account>, why: String) -> Accused {
+    let account = account.cloned().unwrap_or_else(|| Account {
+        group: victim.group.clone(),
+        owner: victim.victim.owner.clone(),
+        holding: Holding::default(),
+        movement: None,
+        share: None,
+        growth: None,
     });
-    accused
+    Accused {
+        leak: None,
+        guilt: account.held(),
+        face: account.faces().into_iter().next(),
+        weight: 1.0,
+        why,
+        account,
+    }
 }

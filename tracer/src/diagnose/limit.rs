@@ -92,6 +92,28 @@ pub fn used(memory: &TcpMemory) -> Option<u64> {
     memory.allocated_bytes.max(memory.found_bytes)
 }
 
+/// The part of the node's TCP memory that sockets which were found explain, 0 to 1; `None` where it is not known.
+#[must_use]
+pub fn explained(memory: &TcpMemory) -> Option<f64> {
+    // The account itself may read 0 for the reserves of CPUs; then what was compared at a refusal stands for it.
+    let share = memory.explained.as_ref().and_then(|it| it.share);
+    let compared = || {
+        let (found, used) = (memory.found_bytes?, used(memory)?);
+        (used > 0).then(|| super::culprit::ratio(found, used))
+    };
+    share.or_else(compared).map(|share| share.min(1.0))
+}
+
+/// The same, with what no socket has because each CPU keeps it to itself.
+#[must_use]
+pub fn explained_with_reserve(memory: &TcpMemory) -> Option<f64> {
+    let reserve = memory.explained.as_ref().and_then(|it| {
+        let reserve = it.reserve_bytes?;
+        Some(super::culprit::ratio(reserve, it.allocated_bytes))
+    });
+    Some((explained(memory)? + reserve.unwrap_or(0.0)).min(1.0))
+}
+
 /// Whether node-wide memory is under pressure or above the line where pressure begins; `None` when
 /// neither can be told.
 #[must_use]

@@ -2,63 +2,26 @@
 //! has never heard of any of this.
 
 use super::{
-    culprit::{self, Account, Accused},
+    case::Case,
+    culprit::Accused,
+    kind::Decision,
     leak::Habit,
     limit::{self, Finding},
-    sufferer::Sufferer,
+    reader::Buffer,
     words,
 };
 use crate::{
-    output::{size, text},
-    report::{Detail, Limit, MemcgPressure, TcpMemory},
+    output::size,
+    report::{Detail, Kind, Leak, Limit, context::Reader},
 };
-
-/// Longest note of the plan within a summary, in characters.
-const MAX_NOTE: usize = 200;
-
-/// All facts that a verdict rests on.
-#[derive(Clone, Copy, Debug)]
-pub struct Case<'a> {
-    /// Length of the window in nanoseconds; 0 for a snapshot.
-    pub window_ns: u64,
-    /// Whether kernel programs counted.
-    pub traced: bool,
-    /// Whether anything at all could tell of refusals: programs, or the kernel's counters.
-    pub watched: bool,
-    /// Limits that refused or pruned, the dominating one first.
-    pub findings: &'a [Finding],
-    /// Segments queued although admission failed.
-    pub forced: u64,
-    /// Who suffered, worst first.
-    pub victims: &'a [Sufferer],
-    /// Who is accused, by held bytes.
-    pub accused: &'a [Accused],
-    /// All holders, most bytes first; `None` when no scan was made.
-    pub accounts: Option<&'a [Account]>,
-    /// TCP memory of the node.
-    pub memory: &'a TcpMemory,
-    /// The memory cgroups that refused, in words.
-    pub scope: Option<&'a str>,
-    /// Memory cgroups under pressure, the worst first.
-    pub memcgs: &'a [MemcgPressure],
-    /// What the plan says about what it does not see.
-    pub blind: &'a [String],
-    /// What makes the counts less than exact.
-    pub blemishes: &'a [String],
-}
 
 /// The summary of a case.
 #[must_use]
-pub fn summary(case: &Case<'_>) -> String {
+pub fn summary(case: &Case<'_>, decision: &Decision) -> String {
     let mut parts = match case.findings.first() {
-        None => quiet(case),
-        Some(finding) if !case.traced => by_counters(case, finding),
-        Some(finding) => match finding.limit {
-            Limit::TcpMem => tcp_mem(case, finding),
-            Limit::Memcg => memcg(case, finding),
-            Limit::Rcvbuf => rcvbuf(case, finding),
-            Limit::Unknown => unknown(case, finding),
-        },
+        Some(finding) if !case.traced => by_counters(case, decision, finding),
+        Some(finding) if finding.refusals > 0 => refused(case, decision, finding),
+        finding => quiet(case, decision, finding),
     };
     parts.extend(words::besides(case.findings.get(1..).unwrap_or_default()));
     parts.extend(words::pressed(case.memcgs));
@@ -75,51 +38,100 @@ fn window(case: &Case<'_>) -> String {
     size::nanos(case.window_ns)
 }
 
-fn tcp_mem(case: &Case<'_>, finding: &Finding) -> Vec<String> {
-    let how = match finding.detail {
-        Some(Detail::FairShare) => ", sockets over their fair share under pressure",
-        Some(Detail::Hard) => ", over its hard limit",
-        Some(Detail::V2 | Detail::V1Tcpmem) | None => "",
-    };
-    let fill = case
-        .memory
-        .fill
-        .map_or_else(String::new, |f| format!(", {} full", size::percent(f)));
-    let mut parts = vec![
-        format!(
-            "Node-wide TCP memory (tcp_mem{fill}) {} in {}{how}",
+/// A limit refused segments, and that was seen.
+fn refused(case: &Case<'_>, decision: &Decision, finding: &Finding) -> Vec<String> {
+    let what = match finding.limit {
+        Limit::TcpMem => {
+            let how = match finding.detail {
+                Some(Detail::FairShare) => ", sockets over their fair share under pressure",
+                Some(Detail::Hard) => ", over its hard limit",
+                Some(Detail::V2 | Detail::V1Tcpmem) | None => "",
+            };
+            let fill = case
+                .memory
+                .fill
+                .map_or_else(String::new, |f| format!(", {} full", size::percent(f)));
+            let did = words::did(finding);
+            format!(
+                "Node-wide TCP memory (tcp_mem{fill}) {did} in {}{how}",
+                window(case)
+            )
+        }
+        Limit::Memcg => format!(
+            "Memory of {} {} in {}",
+            case.scope.unwrap_or("a cgroup that is gone"),
             words::did(finding),
             window(case)
         ),
-        words::suffering(case, finding.limit),
-    ];
-    parts.extend(node_holders(case));
+        Limit::Rcvbuf => format!(
+            "Receive buffers of single sockets {} in {}",
+            words::did(finding),
+            window(case)
+        ),
+        Limit::Unknown => format!(
+            "A limit that could not be seen {} in {}",
+            words::did(finding),
+            window(case)
+        ),
+    };
+    let mut parts = vec![what];
+    if finding.limit != Limit::Rcvbuf {
+        parts.push(words::suffering(case, decision, finding.limit));
+    }
+    parts.extend(because(case, decision));
     parts
 }
 
-/// Who holds the node's memory, and what to do first.
-fn node_holders(case: &Case<'_>) -> Vec<String> {
+/// Why, and what to do first.
+fn because(case: &Case<'_>, decision: &Decision) -> Vec<String> {
     let mut parts = Vec::new();
-    match case.accused.first() {
-        Some(first) => parts.push(words::holds(first, "")),
-        None if case.accounts.is_none() => {
-            parts.push("who holds it is not known, because sockets could not be read".to_owned());
+    let first = decision.accused.first();
+    match decision.kind {
+        Kind::TcpMemLeak | Kind::OrphanFlood => {
+            parts.extend(first.map(|it| words::holds(it, case.whole(), "")));
+            parts.extend(more(&decision.accused));
+            parts.extend(first.map(first_step));
         }
-        None => parts.push("no owner of sockets that can be listed holds much of it".to_owned()),
+        Kind::TcpMemUndersized => {
+            parts.push(in_use(case));
+            parts.push("first move load away from this node, or give TCP more memory".to_owned());
+        }
+        Kind::OomAborts => {
+            parts.push(in_use(case));
+            parts.push("first move load away from this node".to_owned());
+        }
+        Kind::MemcgLimit => {
+            parts.push(match first {
+                Some(first) => words::holds(first, first.account.held(), " within it"),
+                None => "no socket within it was found to hold TCP memory".to_owned(),
+            });
+            parts.push("memory of its processes counts against the same limit".to_owned());
+            parts.push(
+                "first compare memory.current with memory.max there, and do not lower memory.max"
+                    .to_owned(),
+            );
+        }
+        Kind::RcvbufSmall | Kind::SlowReader | Kind::OfoGrowth => {
+            parts.extend(buffers(case, decision));
+        }
+        Kind::Backlog => parts.extend(first.map(|it| {
+            format!(
+                "{}: {}",
+                words::name(&it.account.owner),
+                it.why.trim_end_matches('.')
+            )
+        })),
+        Kind::Healthy => {}
+        Kind::Inconclusive => {
+            parts.extend(decision.lacks.clone());
+            parts.push("nobody is accused".to_owned());
+        }
     }
-    let unlisted = words::unlisted(case.memory);
-    parts.push(match case.accused.first() {
-        // Draining the largest that can be seen would not relieve the node.
-        _ if unlisted.is_some() => "first find that process, then drain it".to_owned(),
-        Some(first) if culprit::stands_out(case.accused) => first_step(first),
-        Some(_) => "no single owner stands out, so first move load away from this node".to_owned(),
-        None => "first find the holder, then drain it".to_owned(),
-    });
-    if let Some(unlisted) = unlisted {
-        let at = parts.len().saturating_sub(1);
-        parts.insert(at, unlisted);
-    }
-    if let Some(used) = limit::used(case.memory) {
+    let is_of_the_node = matches!(
+        decision.kind,
+        Kind::TcpMemLeak | Kind::TcpMemUndersized | Kind::OrphanFlood | Kind::OomAborts
+    );
+    if is_of_the_node && let Some(used) = limit::used(case.memory) {
         parts.push(format!(
             "do not lower tcp_mem below present use ({})",
             size::bytes(used)
@@ -128,101 +140,112 @@ fn node_holders(case: &Case<'_>) -> Vec<String> {
     parts
 }
 
+/// The accused after the first.
+fn more(accused: &[Accused]) -> Option<String> {
+    let rest: Vec<String> = accused
+        .iter()
+        .skip(1)
+        .map(|it| {
+            format!(
+                "{} {}",
+                words::name(&it.account.owner),
+                size::bytes(it.account.held())
+            )
+        })
+        .collect();
+    (!rest.is_empty()).then(|| format!("so do {}", rest.join(", ")))
+}
+
+/// That sockets are in use, and whose are the largest.
+fn in_use(case: &Case<'_>) -> String {
+    let accounts = case.accounts.unwrap_or_default();
+    match accounts.first() {
+        Some(top) => format!(
+            "no sockets that somebody has forgotten explain it: {} share it, the largest is {} with {}, which is a fact and no accusation",
+            size::count(accounts.len() as u64, "owner"),
+            words::name(&top.owner),
+            size::bytes(top.held()),
+        ),
+        None => "no socket holds much of it".to_owned(),
+    }
+}
+
 fn first_step(accused: &Accused) -> String {
     let who = words::name(&accused.account.owner);
-    match accused.habit {
-        Habit::Leak => format!("first drain or restart {who}"),
-        Habit::NotReading => {
+    match accused.face.map(|face| face.habit) {
+        Some(Habit::Leak(Leak::NotReading)) => {
             format!("first see why {who} does not read, and drain or restart it if it hangs")
         }
-        Habit::NotAccepting => {
+        Some(Habit::Leak(Leak::NotAccepted)) => {
             format!("first see why {who} does not accept, and drain or restart it if it hangs")
         }
-        Habit::SlowPeer => format!("first look at the peers of {who} and the path to them"),
-        Habit::Orphans => {
-            format!(
-                "first look at the peers of {who}: the kernel drops such sockets by itself in time"
-            )
-        }
-        Habit::Plain => format!("first see what {who} is doing, and drain it to relieve the node"),
-    }
-}
-
-fn memcg(case: &Case<'_>, finding: &Finding) -> Vec<String> {
-    let scope = case.scope.unwrap_or("a cgroup that is gone");
-    let mut parts = vec![
-        format!(
-            "Memory of {scope} {} in {}",
-            words::did(finding),
-            window(case)
+        Some(Habit::Leak(_)) => format!("first drain or restart {who}"),
+        Some(Habit::Orphans) => format!(
+            "first look at the peers of {who}: the kernel drops such sockets by itself in time"
         ),
-        words::suffering(case, finding.limit),
-    ];
-    match case.accused.first() {
-        Some(first) => parts.push(words::holds(first, " within it")),
-        None => parts.push("no socket within it was found to hold TCP memory".to_owned()),
+        Some(Habit::SlowPeer | Habit::Plain) | None => format!("first see what {who} is doing"),
     }
-    parts.push("memory of its processes counts against the same limit".to_owned());
-    parts.push(
-        "first compare memory.current with memory.max there, and do not lower memory.max"
-            .to_owned(),
-    );
-    parts
 }
 
-fn rcvbuf(case: &Case<'_>, finding: &Finding) -> Vec<String> {
-    // Whoever was refused most, of those that are accused: these are the victims themselves.
-    let worst = case
+/// Receive buffers of single sockets.
+fn buffers(case: &Case<'_>, decision: &Decision) -> Vec<String> {
+    let Some(victim) = decision.about.and_then(|at| case.victims.get(at)) else {
+        return vec!["whose sockets they were is not known".to_owned()];
+    };
+    let who = words::name(&victim.victim.owner);
+    let others = case
         .victims
         .iter()
-        .filter_map(|v| {
-            let accused = case.accused.iter().find(|a| a.account.group == v.group)?;
-            Some((v.by_limit(Limit::Rcvbuf), accused))
-        })
-        .max_by_key(|(weight, accused)| (*weight, std::cmp::Reverse(&accused.account.group)));
-    let head = format!(
-        "Receive buffers of single sockets {} in {}",
-        words::did(finding),
-        window(case)
-    );
-    let Some((_, accused)) = worst else {
-        return vec![head, "whose sockets they were is not known".to_owned()];
-    };
-    let who = words::name(&accused.account.owner);
-    let more = match case.accused.len().saturating_sub(1) {
+        .filter(|it| it.by_limit(Limit::Rcvbuf).0 > 0 && it.group != victim.group)
+        .count();
+    let more = match others {
         0 => String::new(),
         n => format!(" (and {n} more, each for itself)"),
     };
+    let buffer = Buffer::of(victim, case.evidence, case.scan);
+    let figures = match buffer.figures() {
+        none if none.is_empty() => none,
+        some => format!(" ({some})"),
+    };
+    let (why, first) = match decision.kind {
+        Kind::OfoGrowth => (
+            format!(
+                "segments out of order fill them while others are missing{figures}: they were lost or overtaken on the way"
+            ),
+            format!("first look for loss between {who} and its peers"),
+        ),
+        Kind::RcvbufSmall => (
+            format!("they are too small for what arrives, its reader keeps up{figures}"),
+            format!("first give the sockets of {who} a larger receive buffer"),
+        ),
+        _ => (
+            words::unread(&buffer),
+            format!(
+                "first see why {who} does not keep up{}",
+                reason(decision.reader)
+            ),
+        ),
+    };
     vec![
-        head,
-        format!("{who}{more}: {}", accused.cause),
-        format!("first see why {who} does not keep up (CPU, locks, IO, a hang)"),
+        format!("{who}{more}: {why}"),
+        first,
         "no other workload has a part in it".to_owned(),
     ]
 }
 
-fn unknown(case: &Case<'_>, finding: &Finding) -> Vec<String> {
-    let why = match case.blind.first() {
-        Some(note) => format!(
-            " (the plan notes: {})",
-            text::clean(note.trim_end_matches('.'), MAX_NOTE)
-        ),
-        None => String::new(),
-    };
-    vec![
-        format!(
-            "A limit that could not be seen{why} {} in {}",
-            words::did(finding),
-            window(case)
-        ),
-        words::suffering(case, finding.limit),
-        words::fill(case.memory),
-        "nobody is accused".to_owned(),
-        "first see whether the victim reads its sockets".to_owned(),
-    ]
+/// Where to look for the reason of a slow reader.
+fn reason(reader: Option<Reader>) -> &'static str {
+    match reader {
+        Some(Reader::Io) => ": it waits for IO",
+        Some(Reader::Cpu) => ": it waits for a processor",
+        Some(Reader::Locks) => ": it waits for a lock",
+        Some(Reader::Memory) => ": it waits for memory",
+        Some(Reader::Idle) => ": it sleeps or does something else",
+        Some(Reader::Unknown) | None => " (CPU, locks, IO, a hang)",
+    }
 }
 
-fn by_counters(case: &Case<'_>, finding: &Finding) -> Vec<String> {
+fn by_counters(case: &Case<'_>, decision: &Decision, finding: &Finding) -> Vec<String> {
     let mut parts = vec![
         format!(
             "By the kernel's counters, {} and {} in {}; without probes it cannot be told which limit refused a segment",
@@ -234,15 +257,15 @@ fn by_counters(case: &Case<'_>, finding: &Finding) -> Vec<String> {
     ];
     if finding.limit == Limit::TcpMem {
         parts.push("it is under pressure, so tcp_mem is the likely limit".to_owned());
-        parts.push(words::suffering(case, finding.limit));
-        parts.extend(node_holders(case));
+        parts.push(words::suffering(case, decision, finding.limit));
+        parts.extend(because(case, decision));
         return parts;
     }
     parts.push(match limit::is_pressed(case.memory) {
         Some(_) => "it is not under pressure, so tcp_mem is unlikely: a receive buffer whose application does not read, or memory of a cgroup".to_owned(),
         None => "so a receive buffer, tcp_mem and memory of a cgroup are all possible".to_owned(),
     });
-    parts.push(words::suffering(case, finding.limit));
+    parts.push(words::suffering(case, decision, finding.limit));
     parts.push(
         "first see whether the victim reads its sockets, and trace with probes if you can"
             .to_owned(),
@@ -250,7 +273,8 @@ fn by_counters(case: &Case<'_>, finding: &Finding) -> Vec<String> {
     parts
 }
 
-fn quiet(case: &Case<'_>) -> Vec<String> {
+/// Nothing was refused.
+fn quiet(case: &Case<'_>, decision: &Decision, pruned: Option<&Finding>) -> Vec<String> {
     let mut parts = vec![if case.window_ns == 0 {
         "A snapshot: refusals were not watched".to_owned()
     } else if !case.watched {
@@ -260,8 +284,14 @@ fn quiet(case: &Case<'_>) -> Vec<String> {
         )
     } else if !case.blemishes.is_empty() {
         format!(
-            "No refusal or prune was attributed in {}, but that is not exact",
+            "No refusal was attributed in {}, but that is not exact",
             window(case)
+        )
+    } else if let Some(finding) = pruned {
+        format!(
+            "Nothing was refused in {}; the kernel pruned {} to make room",
+            window(case),
+            size::count(finding.prunes, "time")
         )
     } else {
         format!("Nothing was refused or pruned in {}", window(case))
@@ -285,7 +315,13 @@ fn quiet(case: &Case<'_>) -> Vec<String> {
         parts.push(format!(
             "WARNING: it is above the pressure line or under pressure{line}, so refusals may follow"
         ));
-        parts.extend(words::unlisted(case.memory));
+    }
+    match decision.kind {
+        Kind::Healthy | Kind::Inconclusive => {}
+        _ => {
+            parts.extend(because(case, decision));
+            return parts;
+        }
     }
     match case.accounts.map(|accounts| accounts.first()) {
         None => parts.push("who holds memory is not known: sockets were not read".to_owned()),

@@ -1,9 +1,11 @@
 //! Parts of sentences that several verdicts share.
 
-use super::{culprit::Accused, limit::Finding, sufferer::Sufferer, summary::Case};
+use super::{
+    case::Case, culprit::Accused, kind::Decision, limit::Finding, reader::Buffer,
+    sufferer::Sufferer,
+};
 use crate::{
     aggregate::Group,
-    diagnose::leak,
     output::{
         size,
         text::{self, NAME_MAX},
@@ -11,9 +13,56 @@ use crate::{
     report::{LOSSES_BESIDES, Limit, MemcgPressure, Owner, TcpMemory},
 };
 
+/// Longest note of the plan within a sentence, in characters.
+const MAX_NOTE: usize = 200;
+
 /// An owner's name within a sentence.
 pub(super) fn name(owner: &Owner) -> String {
     text::clean(&owner.name, NAME_MAX)
+}
+
+/// A note of the plan, behind something that could not be seen.
+pub(super) fn noted(note: &str) -> String {
+    let note = text::clean(note.trim_end_matches('.'), MAX_NOTE);
+    format!(" (the plan notes: {note})")
+}
+
+/// Why a victim's own reader is named.
+pub(super) fn does_not_read(victim: &Sufferer, buffer: &Buffer) -> String {
+    let (refused, pruned) = victim.by_limit(Limit::Rcvbuf);
+    let did = if refused > 0 {
+        format!("refused {}", size::count(refused, "segment"))
+    } else {
+        format!("were pruned {}", size::count(pruned, "time"))
+    };
+    format!(
+        "the receive buffers of its own sockets {did}: {}.",
+        unread(buffer)
+    )
+}
+
+/// What a full receive buffer says of its reader.
+pub(super) fn unread(buffer: &Buffer) -> String {
+    match buffer.figures() {
+        none if none.is_empty() => "its application does not read fast enough".to_owned(),
+        figures => format!("its application does not read fast enough ({figures})"),
+    }
+}
+
+/// Why a victim of full backlogs is named.
+pub(super) fn is_busy(victim: &Sufferer) -> String {
+    format!(
+        "its own sockets were in use for so long that {} found the queue before them full.",
+        size::count(victim.victim.backlog_drops.unwrap_or(0), "segment")
+    )
+}
+
+/// Why a victim of aborted orphans is named.
+pub(super) fn closes_too_many(victim: &Sufferer) -> String {
+    format!(
+        "it closed connections whose peers did not take the rest, and the kernel ended {} of them.",
+        size::grouped(victim.victim.aborts_on_memory.unwrap_or(0))
+    )
 }
 
 /// What all owners lost besides refused segments, and who lost most; nothing when nothing was.
@@ -84,7 +133,7 @@ pub(super) fn did(finding: &Finding) -> String {
 }
 
 /// Who suffers by a limit. Those who are not accused themselves come first: they are who calls at night.
-pub(super) fn suffering(case: &Case<'_>, limit: Limit) -> String {
+pub(super) fn suffering(case: &Case<'_>, decision: &Decision, limit: Limit) -> String {
     let weight = |v: &&Sufferer| {
         if v.harm.is_some() {
             v.by_limit(limit)
@@ -97,7 +146,7 @@ pub(super) fn suffering(case: &Case<'_>, limit: Limit) -> String {
         .iter()
         .filter(|v| weight(v) != (0, 0))
         .collect();
-    let is_accused = |v: &&&Sufferer| case.accused.iter().any(|a| a.account.group == v.group);
+    let is_accused = |v: &&&Sufferer| decision.accused.iter().any(|a| a.account.group == v.group);
     let is_named = |v: &&&Sufferer| v.group != Group::Unattributed;
     let worst = |filter: &dyn Fn(&&&Sufferer) -> bool| {
         touched
@@ -133,19 +182,19 @@ pub(super) fn suffering(case: &Case<'_>, limit: Limit) -> String {
     }
 }
 
-/// What the first of the accused holds.
-pub(super) fn holds(accused: &Accused, scope: &str) -> String {
+/// What one of the accused holds, as a part of all that its scope takes.
+pub(super) fn holds(accused: &Accused, whole: u64, scope: &str) -> String {
     let total = accused.account.holding.total();
     let mut words = format!(
-        "{} holds {}, {} of the TCP memory found{scope}",
+        "{} holds {}, {} of the TCP memory{scope}",
         name(&accused.account.owner),
         size::bytes(total.held),
-        size::percent(accused.part)
+        size::percent(super::culprit::ratio(total.held, whole.max(total.held)))
     );
-    if let Some(face) = leak::face(&accused.account.holding) {
+    if let Some(face) = accused.face {
         words.push_str(&format!(
             " ({} of {} in {}: {})",
-            face.part.sockets,
+            size::grouped(face.sockets),
             size::count(total.sockets, "socket"),
             face.state_name(),
             face.words
@@ -183,18 +232,6 @@ fn fill_alone(memory: &TcpMemory) -> String {
         }
         _ => "how full TCP memory of the node is could not be read".to_owned(),
     }
-}
-
-/// Memory that no listed socket holds, when it is most of what is allocated: sockets reset with data
-/// unread stand in no list and keep their memory until their application closes them.
-pub(super) fn unlisted(memory: &TcpMemory) -> Option<String> {
-    let (allocated, found) = (memory.allocated_bytes?, memory.found_bytes?);
-    (allocated > found.saturating_mul(2)).then(|| {
-        format!(
-            "{} of it is in no socket that can be listed (connections reset with data unread keep theirs until closed): look for a process with very many socket descriptors",
-            size::bytes(allocated - found)
-        )
-    })
 }
 
 /// The other limits that refused, without naming anybody.

@@ -22,6 +22,8 @@ pub struct TcpMemory {
     pub alloc: Option<u64>,
     /// Orphans node-wide.
     pub orphan: Option<u64>,
+    /// `net.ipv4.tcp_max_orphans`: beyond it the kernel ends orphans.
+    pub orphan_max: Option<u64>,
     /// Whether `/proc/net/protocols` says that TCP is under memory pressure.
     pub pressure: Option<bool>,
 }
@@ -46,8 +48,18 @@ pub fn read(proc: &Path) -> TcpMemory {
         reserve_pages: None,
         alloc: sockstat.alloc,
         orphan: sockstat.orphan,
+        orphan_max: text("sys/net/ipv4/tcp_max_orphans").and_then(|text| number(text.trim())),
         pressure: text("net/protocols").and_then(|text| tcp_pressure(&text)),
     }
+}
+
+/// `MemAvailable` of `/proc/meminfo`, in bytes.
+#[must_use]
+pub fn available(meminfo: &str) -> Option<u64> {
+    let mut lines = meminfo.lines();
+    let rest = lines.find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kib = number(rest.trim().strip_suffix(" kB")?.trim())?;
+    kib.checked_mul(1024)
 }
 
 /// Exactly three numbers, else nothing.
@@ -73,6 +85,7 @@ mod tests {
     fn reads_a_procfs() {
         let proc = Fixture::new();
         proc.file("sys/net/ipv4/tcp_mem", "1024\t1536\t2048\n")
+            .file("sys/net/ipv4/tcp_max_orphans", "4096\n")
             .file(
                 "net/sockstat",
                 "TCP: inuse 4 orphan 1 tw 2 alloc 9 mem 207\n",
@@ -86,7 +99,22 @@ mod tests {
         assert_eq!(memory.sockstat_pages, Some(207));
         assert_eq!(memory.alloc, Some(9));
         assert_eq!(memory.orphan, Some(1));
+        assert_eq!(memory.orphan_max, Some(4096));
         assert_eq!(memory.pressure, Some(true));
+    }
+
+    #[test]
+    fn available_memory_has_its_unit() {
+        let text = "MemTotal:  9 kB\nMemAvailable:    2048 kB\n";
+        assert_eq!(available(text), Some(2 << 20));
+        for bad in [
+            "",
+            "MemAvailable: 5",
+            "MemAvailable: -5 kB",
+            "MemAvailable: x kB",
+        ] {
+            assert_eq!(available(bad), None, "{bad:?}");
+        }
     }
 
     #[test]

@@ -66,6 +66,34 @@ pub fn count(number: u64, thing: &str) -> String {
     format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
 }
 
+/// A number with its thousands apart: `61,204`.
+#[must_use]
+pub fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+/// A part and its whole in one unit, that of the whole: `37.9/48.0 GiB`.
+#[must_use]
+pub fn of(part: u64, whole: u64) -> String {
+    let shown = bytes(whole);
+    let (number, unit) = shown.split_once(' ').unwrap_or((&shown, ""));
+    let power = UNITS.iter().position(|known| *known == unit);
+    let Some(power) = power.and_then(|at| i32::try_from(at).ok()) else {
+        return format!("{part}/{number} {unit}");
+    };
+    #[allow(clippy::cast_precision_loss, reason = "one decimal is shown")]
+    let part = part as f64 / 1024_f64.powi(power + 1);
+    format!("{part:.1}/{number} {unit}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,6 +118,27 @@ mod tests {
         assert_eq!(percent(0.0), "0.0 %");
         assert_eq!(percent(0.0001), "<0.1 %");
         assert_eq!(percent(1.25), "125.0 %");
+    }
+
+    #[test]
+    fn thousands_stand_apart() {
+        for (number, text) in [
+            (0, "0"),
+            (999, "999"),
+            (1_000, "1,000"),
+            (61_204, "61,204"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(grouped(number), text);
+        }
+    }
+
+    #[test]
+    fn a_part_has_the_unit_of_its_whole() {
+        assert_eq!(of(48 << 30, 48 << 30), "48.0/48.0 GiB");
+        assert_eq!(of(512 << 20, 2 << 30), "0.5/2.0 GiB");
+        assert_eq!(of(0, 12 << 20), "0.0/12.0 MiB");
+        assert_eq!(of(5, 100), "5/100 B");
     }
 
     #[test]

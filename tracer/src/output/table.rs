@@ -4,6 +4,7 @@ mod context;
 mod node;
 mod owners;
 mod reconciliation;
+mod verdict;
 
 use std::collections::BTreeSet;
 
@@ -17,7 +18,7 @@ const ABSENT: &str = "–";
 #[must_use]
 pub fn report(report: &Report) -> String {
     let mut out = String::new();
-    verdict(&mut out, report);
+    verdict::section(&mut out, &report.verdict);
     facts(&mut out, report);
     owners::victims(&mut out, &report.victims, &report.culprits);
     owners::culprits(&mut out, &report.culprits);
@@ -39,7 +40,7 @@ pub fn report(report: &Report) -> String {
 /// The verdict of a report in one line, for an answer that is still to be refined.
 #[must_use]
 pub fn one_line(report: &Report) -> String {
-    text::clean(&report.verdict.summary, usize::MAX)
+    text::clean(&report.verdict.headline, usize::MAX)
 }
 
 pub(super) fn paragraph(out: &mut String, indent: &str, sentence: &str) {
@@ -68,22 +69,6 @@ fn number(value: Option<u64>) -> String {
 
 fn bytes(value: Option<u64>) -> String {
     value.map_or_else(|| ABSENT.to_owned(), size::bytes)
-}
-
-fn verdict(out: &mut String, report: &Report) {
-    let verdict = &report.verdict;
-    paragraph(out, "", &format!("VERDICT: {}", verdict.summary));
-    for advice in &verdict.advice {
-        paragraph(
-            out,
-            "  ",
-            &format!(
-                "- {} Effect: {} Cost: {} Undo: {}",
-                advice.action, advice.effect, advice.cost, advice.undo
-            ),
-        );
-    }
-    out.push('\n');
 }
 
 fn facts(out: &mut String, report: &Report) {

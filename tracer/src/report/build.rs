@@ -13,16 +13,13 @@ use tracer_common::TallyKey;
 
 use self::holders::Census;
 use super::{
-    Basis, Culprit, Inputs, Report, SCHEMA, Verdict, Victim,
+    Culprit, Inputs, Report, SCHEMA, Victim,
     inputs::{MAX_GAPS, MAX_MOMENTS, MAX_OWNERS},
 };
 use crate::{
     aggregate::{Group, Harm, harm},
-    diagnose::{
-        Accused, Case, Finding, Sufferer, Tallied, advice, blemish, culprit, limit, sufferer,
-        summary,
-    },
-    report::{Limit, MemcgPressure, Moment, Owner, Plan, Reconciliation, Selfcheck, TcpMemory},
+    diagnose::{Accused, Case, Finding, Sufferer, Tallied, blemish, diagnose, limit, sufferer},
+    report::{MemcgPressure, Moment, Owner, Plan, Reconciliation, Selfcheck, TcpMemory},
 };
 
 /// Makes a report.
@@ -45,34 +42,14 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
     let tallied = Tallied::sum(harms.values());
     let findings = findings(inputs, &tallied, &victims, &tcp_memory);
     let evidence = evidence::sampled(inputs, &mut gaps);
-    let scope = holders::memcg_scope(inputs);
-    let limit = findings.first().map(|finding| finding.limit);
-    let mut accused = match limit {
-        Some(Limit::TcpMem) => {
-            let accounts = census.as_ref().map_or(&[][..], |c| c.accounts.as_slice());
-            culprit::holders(accounts, tcp_memory.allocated_bytes, "node-wide")
-        }
-        Some(Limit::Memcg) => {
-            let accounts = census
-                .as_ref()
-                .map(|c| c.within(inputs, &scope))
-                .unwrap_or_default();
-            culprit::holders(&accounts, None, "within that cgroup")
-        }
-        Some(Limit::Rcvbuf) => {
-            let accounts = census.as_ref().map(Census::by_group).unwrap_or_default();
-            culprit::readers(
-                &victims,
-                &accounts,
-                &evidence,
-                inputs.scan_end.or(inputs.scan_start),
-            )
-        }
-        Some(Limit::Unknown) | None => Vec::new(),
-    };
+    let memcg_pressure = memcg_pressure(inputs, &mut gaps);
+    let scope = holders::memcg_scope(inputs, memcg_pressure.as_deref().unwrap_or_default());
+    let within = census
+        .as_ref()
+        .map(|census| census.within(inputs, &scope))
+        .unwrap_or_default();
     let reconciliation: Vec<Reconciliation> = inputs.rows.iter().map(Into::into).collect();
     let timeline = inputs.traced.then(|| timeline(inputs, &mut gaps));
-    let memcg_pressure = memcg_pressure(inputs, &mut gaps);
     losses::unknown_limits(inputs, &harms, &mut gaps);
     let mut losses = losses::losses(inputs, &harms);
     losses::gone(inputs, &mut gaps);
@@ -80,32 +57,27 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
     let mut blemishes = blemish::sentences(&reconciliation, &losses, inputs.traced);
     blemishes.extend(selfcheck.as_ref().and_then(blemish::disagreement));
     let scope_words = scope.words();
-    let case = Case {
+    let (verdict, mut accused) = diagnose(&Case {
+        node: inputs.node,
         window_ns: inputs.window.duration_ns,
         traced: inputs.traced,
         watched: inputs.traced || inputs.rows.iter().any(|row| row.kernel.is_some()),
         findings: &findings,
         forced: tallied.forced_admissions(),
         victims: &victims,
-        accused: &accused,
         accounts: census.as_ref().map(|census| census.accounts.as_slice()),
-        memory: &tcp_memory,
+        freed: census.as_ref().is_some_and(|census| census.is_of_start)
+            && inputs.scan_end.is_some(),
+        contexts: inputs.contexts,
+        within: &within,
         scope: scope_words.as_deref(),
+        memory: &tcp_memory,
         memcgs: memcg_pressure.as_deref().unwrap_or_default(),
+        evidence: &evidence,
+        scan: inputs.scan_end.or(inputs.scan_start),
         blind: &inputs.plan.notes,
         blemishes: &blemishes,
-    };
-    let verdict = Verdict {
-        limit,
-        detail: findings.first().and_then(|finding| finding.detail),
-        evidence: if inputs.traced {
-            Basis::Probes
-        } else {
-            Basis::Counters
-        },
-        summary: summary::summary(&case),
-        advice: advice::advice(findings.first(), &accused, &tcp_memory),
-    };
+    });
     let descriptors = inputs.descriptor_of_socket;
     let mut accounts = census.map(|census| census.accounts).unwrap_or_default();
     bound(&mut victims, "victims", &mut gaps);

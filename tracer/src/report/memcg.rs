@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use super::Owner;
 use crate::indicators::memcg::Pressed;
 
+/// Sockets that take one part in so many of a memory cgroup's limit suffer by it.
+const SOCKETS_MATTER: u64 = 10;
+
 /// A memory cgroup to which something happened within the window. From 6.1 on a full one hardly ever refuses a segment:
 /// it keeps the windows of its sockets small instead, and this is where that shows. Counts are of the cgroup itself, not of
 /// those below it; null where the kernel does not count.
@@ -54,5 +57,17 @@ impl MemcgPressure {
             sock_bytes: pressed.sock_bytes,
             windows_clamped: pressed.windows_clamped,
         }
+    }
+
+    /// Whether it is full and keeps its sockets small. One that is full of other things, as caches make it all the time,
+    /// does not matter to TCP.
+    #[must_use]
+    pub fn keeps_sockets_small(&self) -> bool {
+        let full = self.max_events > Some(0) || self.sock_throttled > Some(0);
+        let many = self
+            .sock_bytes
+            .zip(self.max_bytes)
+            .is_some_and(|(sockets, max)| sockets >= max / SOCKETS_MATTER);
+        full && self.windows_clamped.map_or(many, |clamped| clamped > 0)
     }
 }

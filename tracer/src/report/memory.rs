@@ -24,6 +24,8 @@ pub struct TcpMemory {
     pub sockets: Option<u64>,
     /// Sockets that no process holds any more.
     pub orphans: Option<u64>,
+    /// `net.ipv4.tcp_max_orphans`: beyond it the kernel ends orphans.
+    pub orphans_max: Option<u64>,
     /// What all sockets that were found take from `tcp_mem`, listed or not.
     pub found_bytes: Option<u64>,
     /// How much of what the kernel has allocated that explains; null when sockets were not read, or the kernel did not tell.

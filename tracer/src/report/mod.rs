@@ -36,13 +36,13 @@ pub use losses::Losses;
 pub use memcg::MemcgPressure;
 pub use memory::{Explained, TcpMemBytes, TcpMemory};
 pub use node::{Node, Window};
-pub use owner::Owner;
+pub use owner::{Owner, OwnerKind};
 pub use plan::Plan;
 pub use reconciliation::Reconciliation;
 pub use selfcheck::Selfcheck;
 pub use state::state_name;
 pub use timeline::Moment;
-pub use verdict::{Advice, Basis, Detail, Limit, Verdict};
+pub use verdict::{Advice, Basis, Check, Confidence, Detail, Kind, Leak, Limit, RuledOut, Verdict};
 pub use victim::{
     LOSSES_BESIDES, Refusals, RefusalsByDetail, RefusalsByLimit, StallPercentiles, Uncounted,
     Victim, VictimSocket,

@@ -32,4 +32,6 @@ pub struct Node {
     pub page_size_bytes: u64,
     /// CPUs online.
     pub cpus: u32,
+    /// Memory that programs could still get, as the kernel reckons it (`MemAvailable`).
+    pub memory_available_bytes: Option<u64>,
 }

@@ -12,4 +12,5 @@ mod golden;
 mod holdings;
 mod hostile;
 mod incident;
+mod kinds;
 mod node;

@@ -99,5 +99,8 @@ pub fn node(proc: &Path, page_size: u64) -> Node {
         arch: std::env::consts::ARCH.to_owned(),
         page_size_bytes: page_size,
         cpus: std::thread::available_parallelism().map_or(0, |cpus| cpus.get() as u32),
+        memory_available_bytes: fs::read_to_string(proc.join("meminfo"))
+            .ok()
+            .and_then(|text| memory::available(&text)),
     }
 }

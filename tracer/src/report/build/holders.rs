@@ -9,15 +9,19 @@ use tracer_common::tally::{OVERFLOW_ID, TallyKey, limit};
 
 use crate::{
     aggregate::{
-        Group, Harm, Holding, group,
+        Delta, Group, Harm, Holding, Movement, group,
         holding::{self, Part},
+        movement,
     },
     attribute::{Descriptor, Owner, OwnerKind},
     diagnose::{Account, culprit},
     holders::{Scan, Socket, TcpState},
     output::text,
-    report::{self, Holder, Inputs, StateSum, TopSocket, state_name},
+    report::{self, Holder, Inputs, MemcgPressure, StateSum, TopSocket, state_name},
 };
+
+/// Less time between two looks at sockets does not show whether they are read.
+const BETWEEN_LOOKS_NS: u64 = 1_000_000_000;
 
 /// Who has a descriptor of a socket.
 pub(super) type Descriptors<'a> = &'a dyn Fn(&Socket) -> Option<Descriptor>;
@@ -44,6 +48,7 @@ impl<'a> Census<'a> {
             .as_ref()
             .zip(end.as_mut())
             .map(|((_, a), (_, b))| growth(a, b));
+        let movements = movements(inputs);
         let held = |groups: &BTreeMap<Group, Holding>| holding::total(groups).held;
         let (is_of_start, (scan, mut groups)) = match (start, end) {
             (Some(start), Some(end)) if held(&start.1) / 2 > held(&end.1) => {
@@ -73,7 +78,12 @@ impl<'a> Census<'a> {
         }
         let mut accounts: Vec<Account> = groups
             .into_iter()
-            .map(|(group, holding)| account(group, holding, total.held, growth.as_ref()))
+            .map(|(group, holding)| Account {
+                movement: movements
+                    .as_ref()
+                    .map(|all| all.get(&group).copied().unwrap_or_default()),
+                ..account(group, holding, total.held, growth.as_ref())
+            })
             .filter(|account| account.held() > 0)
             .collect();
         accounts.sort_by(|a, b| b.held().cmp(&a.held()).then_with(|| a.group.cmp(&b.group)));
@@ -83,14 +93,6 @@ impl<'a> Census<'a> {
             accounts,
             total,
         })
-    }
-
-    /// By group, for those who ask for one.
-    pub(super) fn by_group(&self) -> BTreeMap<Group, Account> {
-        self.accounts
-            .iter()
-            .map(|account| (account.group.clone(), account.clone()))
-            .collect()
     }
 
     /// Holders within memory cgroups. Shares stay those of the node; growth is not known for a part.
@@ -117,9 +119,17 @@ fn account(
         owner: report::Owner::from(&group::representative(&holding.owners)),
         share: part(holding.total().held, found),
         growth: growth.map(|growth| growth.get(&group).copied().unwrap_or(0)),
+        movement: None,
         group,
         holding,
     }
+}
+
+/// Whether what arrives is read, by owner; `None` where there are no two looks at sockets with time between them.
+fn movements(inputs: &Inputs<'_>) -> Option<BTreeMap<Group, Movement>> {
+    let (start, end) = inputs.scan_start.zip(inputs.scan_end)?;
+    (inputs.window.duration_ns >= BETWEEN_LOOKS_NS)
+        .then(|| movement::by_group(&start.sockets, &end.sockets, inputs.owner_of_socket))
 }
 
 /// Change of held bytes by owner, and, in the later scan, by state. Both scans were made, so an owner that one of them lacks held
@@ -232,7 +242,7 @@ pub(super) struct Scope {
 }
 
 /// The memory cgroups that refused or pruned within the window.
-pub(super) fn memcg_scope(inputs: &Inputs<'_>) -> Scope {
+pub(super) fn memcg_scope(inputs: &Inputs<'_>, pressed: &[MemcgPressure]) -> Scope {
     let mut ids: BTreeMap<u64, TallyKey> = BTreeMap::new();
     // The very cgroups that had no room, where evidence tells them: one above the sockets' own, perhaps.
     let by_memcg = [limit::MEMCG_V2 as u32, limit::MEMCG_V1_TCPMEM as u32];
@@ -247,13 +257,22 @@ pub(super) fn memcg_scope(inputs: &Inputs<'_>) -> Scope {
             ids.insert(id, key);
         }
     }
+    // A full one whose sockets are kept small, where nothing was refused.
+    if ids.is_empty() && !inputs.deltas.iter().any(struck) {
+        let pressed = pressed.iter().filter(|it| it.keeps_sockets_small());
+        for id in pressed.filter_map(|it| it.cgroup_id.parse().ok()) {
+            let key = TallyKey {
+                cgroup_id: id,
+                memcg_id: id,
+                ..TallyKey::default()
+            };
+            ids.insert(id, key);
+        }
+    }
     let told = !ids.is_empty();
     for delta in inputs.deltas.iter().filter(|_| inputs.traced && !told) {
-        let mut harm = Harm::default();
-        harm.add(&delta.value);
         let id = delta.key.memcg_id;
-        let struck = harm.by_memcg() > 0;
-        if struck && id != 0 && id != OVERFLOW_ID {
+        if struck(delta) && id != 0 && id != OVERFLOW_ID {
             ids.insert(
                 id,
                 TallyKey {
@@ -270,6 +289,13 @@ pub(super) fn memcg_scope(inputs: &Inputs<'_>) -> Scope {
             .map(|(id, key)| (id, (inputs.owner_of_key)(&key)))
             .collect(),
     }
+}
+
+/// Whether a memory cgroup refused or pruned.
+fn struck(delta: &Delta) -> bool {
+    let mut harm = Harm::default();
+    harm.add(&delta.value);
+    harm.by_memcg() > 0
 }
 
 impl Scope {

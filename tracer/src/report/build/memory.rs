@@ -63,6 +63,7 @@ pub(super) fn tcp_memory(
         pressures: inputs.traced.then(|| pressures(harms)),
         sockets: either(|memory| memory.alloc),
         orphans: either(|memory| memory.orphan),
+        orphans_max: either(|memory| memory.orphan_max),
         found_bytes: census.map(|census| census.total.held),
         explained: census.and_then(|census| explained::explained(inputs, census)),
     }

@@ -10,7 +10,7 @@ use crate::{
     holders::TcpState,
     indicators::Counter,
     output::table,
-    report::{Limit, Report},
+    report::{Confidence, Kind, Limit, Report, context::Reader},
 };
 
 /// A big holder that has no part in anything.
@@ -58,6 +58,8 @@ fn accusing(report: &Report) -> String {
 fn rcvbuf_accuses_the_reader_and_nobody_else() {
     let report = rcvbuf().report();
     golden::check("rcvbuf", &report);
+    assert_eq!(report.verdict.kind, Kind::SlowReader);
+    assert_eq!(report.verdict.reader, Some(Reader::Unknown));
     assert_eq!(report.verdict.limit, Some(Limit::Rcvbuf));
     assert_eq!(report.verdict.detail, None);
     assert_eq!(report.victims.len(), 1);
@@ -91,7 +93,10 @@ fn rcvbuf_accuses_the_reader_and_nobody_else() {
 fn a_reader_with_nothing_to_read_is_not_called_slow() {
     let mut node = rcvbuf();
     node.events[0].unread = 0;
-    let summary = node.report().verdict.summary;
+    let report = node.report();
+    assert_eq!(report.verdict.kind, Kind::OfoGrowth);
+    assert!(report.culprits.is_empty(), "the path is to blame");
+    let summary = report.verdict.summary;
     assert!(!summary.contains("fast enough"), "{summary}");
     assert!(summary.contains("out of order"), "{summary}");
 }
@@ -133,6 +138,7 @@ fn memcg_looks_within_the_subtree_only() {
     });
     let report = node.report();
     golden::check("memcg", &report);
+    assert_eq!(report.verdict.kind, Kind::MemcgLimit);
     assert_eq!(report.verdict.limit, Some(Limit::Memcg));
     assert_eq!(report.culprits.len(), 1);
     let culprit = &report.culprits[0].holder;
@@ -202,7 +208,9 @@ fn an_unseen_limit_accuses_nobody() {
     });
     let report = node.report();
     assert_eq!(report.verdict.limit, Some(Limit::Unknown));
-    assert!(report.culprits.is_empty() && report.verdict.advice.is_empty());
+    assert_eq!(report.verdict.kind, Kind::Inconclusive);
+    assert_eq!(report.verdict.confidence, Confidence::None);
+    assert!(report.culprits.is_empty());
     assert!(!accusing(&report).contains("leaky"));
     assert!(!report.holders.is_empty());
 }

@@ -1,0 +1,84 @@
+//! The verdict: one line, then why, then what to do.
+
+use std::time::Duration;
+
+use super::{heading, paragraph};
+use crate::{
+    output::{size, text},
+    report::{Advice, Kind, Verdict},
+};
+
+/// The section that every report begins with.
+pub(super) fn section(out: &mut String, verdict: &Verdict) {
+    paragraph(out, "", &format!("VERDICT: {}", verdict.headline));
+    paragraph(out, "  ", &verdict.summary);
+    if verdict.kind != Kind::Healthy {
+        lines(out, "EVIDENCE", verdict.evidence_lines.iter().cloned());
+    }
+    let ruled_out = verdict.ruled_out.iter();
+    lines(
+        out,
+        "RULED OUT",
+        ruled_out.map(|it| format!("{}: {}", it.what, it.why)),
+    );
+    if !verdict.advice.is_empty() {
+        heading(out, "WHAT TO DO, the least harmful first");
+        for (number, advice) in verdict.advice.iter().enumerate() {
+            action(out, number + 1, advice);
+        }
+    }
+    if verdict.kind != Kind::Healthy && !verdict.checks.is_empty() {
+        heading(out, "CHECK BY HAND");
+        for check in &verdict.checks {
+            command(out, "  ", &check.command);
+            paragraph(out, "    ", &check.expect);
+        }
+    }
+    out.push('\n');
+}
+
+fn lines(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {
+    let mut lines = lines.peekable();
+    if lines.peek().is_none() {
+        return;
+    }
+    heading(out, title);
+    for line in lines {
+        paragraph(out, "  ", &line);
+    }
+}
+
+fn action(out: &mut String, number: usize, advice: &Advice) {
+    paragraph(out, "  ", &format!("{number}. {}", advice.action));
+    if let Some(line) = &advice.command {
+        command(out, "     ", line);
+    }
+    let mut words = vec![advice.effect.clone()];
+    if let Some(fill) = advice.predicted_fill {
+        words.push(format!("Fill afterwards {}.", size::percent(fill)));
+    }
+    if let Some(ms) = advice.full_again_ms {
+        let time =
+            size::nanos(u64::try_from(Duration::from_millis(ms).as_nanos()).unwrap_or(u64::MAX));
+        words.push(format!("Full again in {time} at the growth measured."));
+    }
+    for (name, text) in [
+        ("Hits", &advice.affected),
+        ("Cost", &advice.cost),
+        ("Risk", &advice.risk),
+        ("Undo", &advice.undo),
+    ] {
+        if !["", "None.", "None needed.", "Nobody."].contains(&text.as_str()) {
+            words.push(format!("{name}: {text}"));
+        }
+    }
+    paragraph(out, "     ", &words.join(" "));
+}
+
+/// A command stands on a line of its own, whole, so that it can be copied.
+fn command(out: &mut String, indent: &str, line: &str) {
+    out.push_str(indent);
+    out.push_str("$ ");
+    out.push_str(&text::clean(line, usize::MAX));
+    out.push('\n');
+}
