@@ -9,7 +9,7 @@ mod verdict;
 use std::collections::BTreeSet;
 
 use super::{columns::PAGE, size, text};
-use crate::report::{Plan, Report, memory::AllocatedSource, plan::Sight};
+use crate::report::{Kind, Plan, Report, memory::AllocatedSource, plan::Sight};
 
 /// What stands for an absent value.
 const ABSENT: &str = "–";
@@ -40,7 +40,13 @@ pub fn report(report: &Report) -> String {
 /// The verdict of a report in one line, for an answer that is still to be refined.
 #[must_use]
 pub fn one_line(report: &Report) -> String {
-    text::clean(&report.verdict.headline, usize::MAX)
+    let verdict = &report.verdict;
+    // Where nothing can be said yet, what is known is more than that.
+    let line = match verdict.kind {
+        Kind::Inconclusive => &verdict.summary,
+        _ => &verdict.headline,
+    };
+    text::clean(line, usize::MAX)
 }
 
 pub(super) fn paragraph(out: &mut String, indent: &str, sentence: &str) {
