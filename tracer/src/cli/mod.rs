@@ -2,6 +2,7 @@
 //! stderr is words. Exit status: 0 done, 1 error, 2 wrong usage.
 
 mod doctor;
+mod follow;
 mod report;
 mod trace;
 

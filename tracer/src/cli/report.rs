@@ -11,9 +11,10 @@ use std::{
 use anyhow::Context as _;
 use tokio::time::MissedTickBehavior;
 
-use super::{Bounds, Format, Paths, stop};
+use super::{Bounds, Format, Paths, follow, stop};
 use crate::{
     attribute::{Attributor, Sources},
+    diagnose::recovery,
     indicators::reserve,
     kernel::{Plan, plan},
     output::{json, table},
@@ -48,6 +49,13 @@ pub(super) struct Args {
     /// time on every call.
     #[arg(long)]
     selfcheck: bool,
+    /// Say what has recovered since an earlier report of this node, a JSON document.
+    #[arg(long, value_name = "FILE")]
+    compare: Option<PathBuf>,
+    /// Watch one window after the other until what was found has recovered and stays so for three of them: what the report
+    /// of --compare found, or else the first window. Exit status 1 where it is told to stop before.
+    #[arg(long, conflicts_with = "no_bpf")]
+    until_recovered: bool,
     #[command(flatten)]
     bounds: Bounds,
 }
@@ -55,31 +63,58 @@ pub(super) struct Args {
 pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
     // Before anything else: who cannot write the answer need not wait for it.
     let mut out = open(args.out.as_deref())?;
+    let before = args.compare.as_deref().map(follow::read).transpose()?;
+    let (report, code) = if args.until_recovered {
+        anyhow::ensure!(
+            !args.duration.is_zero(),
+            "--until-recovered needs windows in which something is counted: give a --duration above 0"
+        );
+        follow::until_recovered(paths, args, before).await?
+    } else {
+        let (mut report, _) = window(paths, args).await?;
+        report.recovery = before.map(|before| recovery::compare(&before, &report));
+        (report, ExitCode::SUCCESS)
+    };
+    print(&mut out, &report, args.output).with_context(|| match &args.out {
+        Some(file) => format!("cannot write {}", file.display()),
+        None => "cannot write to stdout".to_owned(),
+    })?;
+    Ok(code)
+}
+
+/// How a window ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By itself.
+    Time,
+    /// Somebody asked us to stop.
+    Stop,
+}
+
+/// One window from beginning to end, and the report of it.
+pub(super) async fn window(paths: &Paths, args: &Args) -> anyhow::Result<(Report, End)> {
     let sources = paths.sources()?;
     let attributor = sources.read();
     let mut start = survey(&sources.proc);
     start.memcgs = sources.memory_events(&attributor);
     start.memory.reserve_pages = reserve::pages(&sources.proc, &paths.btf, start.memory.page_size);
     let node = node(&sources.proc, start.memory.page_size);
-    let observation = if args.duration.is_zero() {
+    let (observation, end) = if args.duration.is_zero() {
         let plan = Plan::impossible("a snapshot traces nothing".to_owned());
-        Observation::untraced(
+        let snapshot = Observation::untraced(
             plan,
             &sources,
             attributor,
             start.clone(),
             start,
             Duration::ZERO,
-        )
+        );
+        (snapshot, End::Time)
     } else {
         provisional(&sources, &attributor, &start, &node);
         observe(paths, args, sources, attributor, start).await?
     };
-    print(&mut out, &observation.report(&node), args.output).with_context(|| match &args.out {
-        Some(file) => format!("cannot write {}", file.display()),
-        None => "cannot write to stdout".to_owned(),
-    })?;
-    Ok(ExitCode::SUCCESS)
+    Ok((observation.report(&node), end))
 }
 
 /// The first answer, before any program is loaded.
@@ -105,7 +140,7 @@ async fn observe(
     sources: Sources,
     attributor: Attributor,
     start: Survey,
-) -> anyhow::Result<Observation> {
+) -> anyhow::Result<(Observation, End)> {
     let watch = if args.no_bpf {
         Err("not asked to trace (--no-bpf)".to_owned())
     } else {
@@ -115,24 +150,24 @@ async fn observe(
         Ok(mut watch) => {
             watch.attributor = attributor;
             super::say(&format!("tracing: {} probes", watch.probes()));
-            collect(&mut watch, args.duration).await?;
-            watch.close(start)
+            let ended = collect(&mut watch, args.duration).await?;
+            Ok((watch.close(start)?, ended))
         }
         Err(why) => {
             if !args.no_bpf {
                 super::say(&format!("not tracing: {why}; answering from counters"));
             }
             let begun = Instant::now();
-            tokio::select! {
-                () = tokio::time::sleep(args.duration) => {}
-                () = stop() => {}
-            }
+            let ended = tokio::select! {
+                () = tokio::time::sleep(args.duration) => End::Time,
+                () = stop() => End::Stop,
+            };
             let elapsed = begun.elapsed();
             let end = survey(&sources.proc);
             let plan = Plan::impossible(why);
-            Ok(Observation::untraced(
-                plan, &sources, attributor, start, end, elapsed,
-            ))
+            let observation =
+                Observation::untraced(plan, &sources, attributor, start, end, elapsed);
+            Ok((observation, ended))
         }
     }
 }
@@ -162,7 +197,7 @@ pub(super) fn open_watch(
     .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
 }
 
-async fn collect(watch: &mut Watch, duration: Duration) -> anyhow::Result<()> {
+async fn collect(watch: &mut Watch, duration: Duration) -> anyhow::Result<End> {
     let end = tokio::time::sleep(duration);
     tokio::pin!(end);
     let stopped = stop();
@@ -173,8 +208,8 @@ async fn collect(watch: &mut Watch, duration: Duration) -> anyhow::Result<()> {
     looks.tick().await;
     loop {
         tokio::select! {
-            () = &mut end => return Ok(()),
-            () = &mut stopped => return Ok(()),
+            () = &mut end => return Ok(End::Time),
+            () = &mut stopped => return Ok(End::Stop),
             _ = looks.tick() => watch.look(),
             events = watch.next() => {
                 let events = events.context("cannot read evidence")?;

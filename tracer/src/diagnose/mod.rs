@@ -16,6 +16,7 @@ pub mod leak;
 pub mod limit;
 pub mod lines;
 pub mod reader;
+pub mod recovery;
 pub mod sufferer;
 pub mod summary;
 mod words;

@@ -4,6 +4,7 @@ mod context;
 mod node;
 mod owners;
 mod reconciliation;
+mod recovery;
 mod verdict;
 
 use std::collections::BTreeSet;
@@ -19,6 +20,7 @@ const ABSENT: &str = "–";
 pub fn report(report: &Report) -> String {
     let mut out = String::new();
     verdict::section(&mut out, &report.verdict);
+    recovery::section(&mut out, report.recovery.as_ref());
     facts(&mut out, report);
     owners::victims(&mut out, &report.victims, &report.culprits);
     owners::culprits(&mut out, &report.culprits);
@@ -78,6 +80,7 @@ fn bytes(value: Option<u64>) -> String {
 }
 
 fn facts(out: &mut String, report: &Report) {
+    out.push('\n');
     let verdict = &report.verdict;
     let detail = verdict
         .detail

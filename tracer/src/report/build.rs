@@ -94,6 +94,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
             ..Plan::from(inputs.plan).judged(&reconciliation)
         },
         verdict,
+        recovery: None,
         tcp_memory,
         victims: victims
             .into_iter()

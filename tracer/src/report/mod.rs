@@ -15,6 +15,7 @@ pub mod node;
 pub mod owner;
 pub mod plan;
 pub mod reconciliation;
+pub mod recovery;
 pub mod selfcheck;
 mod state;
 pub mod timeline;
@@ -22,7 +23,7 @@ pub mod verdict;
 pub mod victim;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use serde::{Deserialize, Serialize};
 
@@ -39,6 +40,7 @@ pub use node::{Node, Window};
 pub use owner::{Owner, OwnerKind};
 pub use plan::Plan;
 pub use reconciliation::Reconciliation;
+pub use recovery::Recovery;
 pub use selfcheck::Selfcheck;
 pub use state::state_name;
 pub use timeline::Moment;
@@ -68,6 +70,9 @@ pub struct Report {
     pub plan: Plan,
     /// The finding.
     pub verdict: Verdict,
+    /// What has recovered since an earlier report; null where none was given.
+    #[serde(default)]
+    pub recovery: Option<Recovery>,
     /// TCP memory of the node.
     #[serde(default)]
     pub tcp_memory: TcpMemory,

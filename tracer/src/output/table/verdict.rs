@@ -34,7 +34,6 @@ pub(super) fn section(out: &mut String, verdict: &Verdict) {
             paragraph(out, "    ", &check.expect);
         }
     }
-    out.push('\n');
 }
 
 fn lines(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {

@@ -21,47 +21,47 @@ use crate::{
 };
 
 /// Size of a page on the made node.
-pub(super) const PAGE: u64 = 4096;
+pub(crate) const PAGE: u64 = 4096;
 /// Start of the window: 2026-03-14T15:09:26Z.
 const START: i64 = 1_773_500_966;
 /// Length of the window: 10 s.
-pub(super) const WINDOW_NS: u64 = 10_000_000_000;
+pub(crate) const WINDOW_NS: u64 = 10_000_000_000;
 
 /// Cgroup ids.
-pub(super) const LEAKY: u64 = 101;
-pub(super) const REDIS: u64 = 202;
-pub(super) const REDIS_SIDECAR: u64 = 203;
-pub(super) const WEB: u64 = 303;
+pub(crate) const LEAKY: u64 = 101;
+pub(crate) const REDIS: u64 = 202;
+pub(crate) const REDIS_SIDECAR: u64 = 203;
+pub(crate) const WEB: u64 = 303;
 
 /// Everything that [`Inputs`] borrows.
-pub(super) struct Fixture {
-    pub(super) node: Node,
-    pub(super) plan: Plan,
-    pub(super) duration_ns: u64,
-    pub(super) traced: bool,
-    pub(super) deltas: Vec<Delta>,
-    pub(super) owners: BTreeMap<u64, Owner>,
-    pub(super) start: Option<Scan>,
-    pub(super) end: Option<Scan>,
-    pub(super) memory: TcpMemory,
-    pub(super) rows: Vec<Row>,
-    pub(super) netns_owners: BTreeMap<u32, BTreeSet<Owner>>,
-    pub(super) losses: [u64; lost::COUNT as usize],
-    pub(super) possible_misses: Option<u64>,
-    pub(super) gaps: Vec<String>,
-    pub(super) states: Vec<(u64, SocketState)>,
-    pub(super) events: Vec<EventRecord>,
-    pub(super) timeline: Vec<TimelineRecord>,
-    pub(super) orphans: Vec<(Timestamp, u64)>,
-    pub(super) memcgs: Option<Vec<Pressed>>,
-    pub(super) contexts: BTreeMap<Group, Context>,
-    pub(super) descriptors: BTreeMap<u32, Descriptor>,
-    pub(super) memory_stats: BTreeMap<Group, u64>,
+pub(crate) struct Fixture {
+    pub(crate) node: Node,
+    pub(crate) plan: Plan,
+    pub(crate) duration_ns: u64,
+    pub(crate) traced: bool,
+    pub(crate) deltas: Vec<Delta>,
+    pub(crate) owners: BTreeMap<u64, Owner>,
+    pub(crate) start: Option<Scan>,
+    pub(crate) end: Option<Scan>,
+    pub(crate) memory: TcpMemory,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) netns_owners: BTreeMap<u32, BTreeSet<Owner>>,
+    pub(crate) losses: [u64; lost::COUNT as usize],
+    pub(crate) possible_misses: Option<u64>,
+    pub(crate) gaps: Vec<String>,
+    pub(crate) states: Vec<(u64, SocketState)>,
+    pub(crate) events: Vec<EventRecord>,
+    pub(crate) timeline: Vec<TimelineRecord>,
+    pub(crate) orphans: Vec<(Timestamp, u64)>,
+    pub(crate) memcgs: Option<Vec<Pressed>>,
+    pub(crate) contexts: BTreeMap<Group, Context>,
+    pub(crate) descriptors: BTreeMap<u32, Descriptor>,
+    pub(crate) memory_stats: BTreeMap<Group, u64>,
 }
 
 impl Fixture {
     /// Three pods, one of them with two containers; nothing happens.
-    pub(super) fn quiet() -> Self {
+    pub(crate) fn quiet() -> Self {
         let owners = [
             (
                 LEAKY,
@@ -156,7 +156,7 @@ impl Fixture {
     }
 
     /// Counts for one cgroup.
-    pub(super) fn tally(&mut self, cgroup: u64, fill: impl FnOnce(&mut TallyValue)) {
+    pub(crate) fn tally(&mut self, cgroup: u64, fill: impl FnOnce(&mut TallyValue)) {
         let mut value = TallyValue::ZERO;
         fill(&mut value);
         self.deltas.push(Delta {
@@ -166,7 +166,7 @@ impl Fixture {
     }
 
     /// `many` sockets of one cgroup at the end of the window.
-    pub(super) fn sockets(
+    pub(crate) fn sockets(
         &mut self,
         cgroup: u64,
         many: u32,
@@ -179,7 +179,7 @@ impl Fixture {
     }
 
     /// Sets what the kernel and we counted in one namespace.
-    pub(super) fn row(&mut self, counter: Counter, kernel: Option<u64>, attributed: Option<u64>) {
+    pub(crate) fn row(&mut self, counter: Counter, kernel: Option<u64>, attributed: Option<u64>) {
         for row in self.rows.iter_mut().filter(|row| row.counter == counter) {
             row.kernel = kernel;
             row.attributed = attributed;
@@ -187,7 +187,7 @@ impl Fixture {
     }
 
     /// The report.
-    pub(super) fn report(&self) -> Report {
+    pub(crate) fn report(&self) -> Report {
         let by_cgroup = |id: u64| {
             let unknown = Owner {
                 cgroup_id: Some(id),
@@ -239,7 +239,7 @@ impl Fixture {
 }
 
 /// A container of a pod, as containerd under the systemd driver makes it.
-pub(super) fn pod(namespace: &str, name: &str, uid: &str, container: &str) -> Owner {
+pub(crate) fn pod(namespace: &str, name: &str, uid: &str, container: &str) -> Owner {
     let slice = uid.replace('-', "_");
     Owner {
         namespace: Some(namespace.into()),
@@ -256,7 +256,7 @@ pub(super) fn pod(namespace: &str, name: &str, uid: &str, container: &str) -> Ow
 }
 
 /// The key of a cgroup: each has a network namespace of its own, but containers of one pod share theirs.
-pub(super) fn key(cgroup: u64) -> TallyKey {
+pub(crate) fn key(cgroup: u64) -> TallyKey {
     TallyKey {
         cgroup_id: cgroup,
         memcg_id: cgroup,
@@ -267,12 +267,12 @@ pub(super) fn key(cgroup: u64) -> TallyKey {
 }
 
 /// The namespace of a cgroup.
-pub(super) fn netns(cgroup: u64) -> u32 {
+pub(crate) fn netns(cgroup: u64) -> u32 {
     4_026_532_000 + u32::try_from(cgroup / 100).unwrap()
 }
 
 /// One socket; reads nothing, with two thirds of its receive memory as payload.
-pub(super) fn socket(cgroup: u64, n: u32, state: TcpState, memory: SocketMemory) -> Socket {
+pub(crate) fn socket(cgroup: u64, n: u32, state: TcpState, memory: SocketMemory) -> Socket {
     let port = u16::try_from(40_000 + n).unwrap();
     Socket {
         netns_inum: netns(cgroup),
@@ -292,7 +292,7 @@ pub(super) fn socket(cgroup: u64, n: u32, state: TcpState, memory: SocketMemory)
 }
 
 /// Memory that lies in the receive queue.
-pub(super) fn received(bytes: u32) -> SocketMemory {
+pub(crate) fn received(bytes: u32) -> SocketMemory {
     SocketMemory {
         rmem_alloc: bytes,
         rcvbuf: 131_072,
@@ -301,7 +301,7 @@ pub(super) fn received(bytes: u32) -> SocketMemory {
 }
 
 /// A failure at `at_ns` within the window.
-pub(super) fn event(cgroup: u64, at_ns: u64, queue: usize, limit: usize) -> EventRecord {
+pub(crate) fn event(cgroup: u64, at_ns: u64, queue: usize, limit: usize) -> EventRecord {
     let mut local = [0; 16];
     local[..4].copy_from_slice(&[10, 0, 0, 1]);
     let mut remote = [0; 16];
@@ -338,7 +338,7 @@ pub(super) fn event(cgroup: u64, at_ns: u64, queue: usize, limit: usize) -> Even
 }
 
 /// Sets one verdict of a tally.
-pub(super) fn refuse(value: &mut TallyValue, queue: usize, limit: usize, count: u64) {
+pub(crate) fn refuse(value: &mut TallyValue, queue: usize, limit: usize, count: u64) {
     value.verdicts[slot(queue, limit)] = count;
 }
 

@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The leak holds 380 sockets of 120,000 bytes in CLOSE-WAIT and 20 open ones of 90,000.
-pub(super) fn incident() -> Fixture {
+pub(crate) fn incident() -> Fixture {
     let mut node = Fixture::quiet();
     node.tally(REDIS, |value| {
         fixture::refuse(value, queue::RCV, limit::TCP_MEM_HARD, 500);
