@@ -172,6 +172,11 @@ impl Running {
         self.0.finish(TRACING + ENDING)
     }
 
+    /// Waits for a line of its standard error.
+    pub fn said(&self, wait: Duration, found: impl Fn(&str) -> bool) -> Result<String> {
+        self.0.stderr_line(wait, found)
+    }
+
     /// Waits for a line of its standard output.
     pub fn line(&self, wait: Duration, found: impl Fn(&str) -> bool) -> Result<String> {
         self.0.stdout_line(wait, found)

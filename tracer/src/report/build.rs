@@ -66,8 +66,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         forced: tallied.forced_admissions(),
         victims: &victims,
         accounts: census.as_ref().map(|census| census.accounts.as_slice()),
-        freed: census.as_ref().is_some_and(|census| census.is_of_start)
-            && inputs.scan_end.is_some(),
+        freed: census.as_ref().is_some_and(|census| census.freed),
         contexts: inputs.contexts,
         within: &within,
         scope: scope_words.as_deref(),

@@ -52,6 +52,9 @@ pub struct Inputs<'a> {
     pub memory_stats: &'a BTreeMap<Group, u64>,
     /// Sockets at the start; `None` when no scan was made.
     pub scan_start: Option<&'a Scan>,
+    /// Sockets, and TCP memory beside them, when most of it was taken within the window; `None` when the node never came under
+    /// pressure in between.
+    pub peak: Option<(&'a Scan, &'a TcpMemory)>,
     /// Sockets at the end.
     pub scan_end: Option<&'a Scan>,
     /// TCP memory at the start.

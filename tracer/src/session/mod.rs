@@ -3,6 +3,7 @@
 
 mod bracket;
 mod observation;
+mod peak;
 mod pressed;
 mod settings;
 mod survey;
@@ -10,6 +11,7 @@ mod watch;
 
 pub use bracket::{Bracket, bracket};
 pub use observation::{Observation, wall_clock};
+pub use peak::Peak;
 pub use settings::settings;
 pub use survey::{Survey, node, survey};
 pub use watch::Watch;

@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tracer_common::{EventRecord, SocketState, TallyKey, TimelineRecord, lost, selfcheck};
 
-use super::{Survey, pressed::pressed, survey::sockets_of};
+use super::{Peak, Survey, pressed::pressed, survey::sockets_of};
 use crate::{
     aggregate::{Delta, Group},
     attribute::{Attributor, Owner, Sources},
@@ -58,6 +58,8 @@ pub struct Observation {
     pub gaps: Vec<String>,
     /// At the start.
     pub start: Survey,
+    /// When most TCP memory was taken in between, where the node came under pressure.
+    pub peak: Option<Peak>,
     /// At the end.
     pub end: Survey,
     /// Names.
@@ -113,6 +115,7 @@ impl Observation {
             maps: None,
             gaps,
             start,
+            peak: None,
             end,
             attributor,
         }
@@ -139,6 +142,7 @@ impl Observation {
             descriptor_of_socket: &|socket| self.attributor.processes.descriptor(socket.inode),
             memory_stats: &self.memory_stats,
             scan_start: self.start.scan.seen(),
+            peak: self.peak.as_ref().map(|it| (&it.scan, &it.memory)),
             scan_end: self.end.scan.seen(),
             memory_start: &self.start.memory,
             memory_end: &self.end.memory,

@@ -13,6 +13,7 @@ use tracer_common::{EventRecord, Layout, Settings, SocketState, TimelineRecord, 
 
 use super::{
     Bracket, Observation, Survey, bracket,
+    peak::Climb,
     pressed::pressed,
     survey,
     survey::{snapshot, sockets_of},
@@ -59,6 +60,8 @@ pub struct Watch {
     moments: Vec<TimelineRecord>,
     /// Numbers of orphans, each with the time from which on it was read.
     orphans: Vec<(Timestamp, u64)>,
+    /// A look at sockets while much memory is taken.
+    climb: Climb,
     not_kept: u64,
     refused: BTreeMap<String, u64>,
     sources: Sources,
@@ -105,6 +108,7 @@ impl Watch {
             kept: Vec::new(),
             moments: Vec::new(),
             orphans: Vec::new(),
+            climb: Climb::default(),
             not_kept: 0,
             refused: BTreeMap::new(),
             sources,
@@ -150,7 +154,13 @@ impl Watch {
         let readings = readings::read_all(&self.sources.proc).readings;
         self.within.extend(snapshot(readings));
         self.drain_timeline();
-        self.note_orphans(memory::read(&self.sources.proc).orphan);
+        let memory = memory::read(&self.sources.proc);
+        self.note_orphans(memory.orphan);
+        if let Some(peak) = self.climb.look(&self.sources.proc, memory) {
+            // Who holds them may be gone at the end.
+            self.sources
+                .find_processes(&mut self.attributor, &peak.scan.sockets);
+        }
     }
 
     /// Notes how many orphans there are, if that has changed.
@@ -330,6 +340,7 @@ impl Watch {
             maps: Some(self.tracer.maps()),
             gaps,
             start,
+            peak: self.climb.peak,
             end,
             attributor: self.attributor,
         })

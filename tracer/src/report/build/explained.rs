@@ -11,10 +11,7 @@ use crate::{
 
 /// The account at the scan that speaks for the window; `None` when the kernel did not tell it.
 pub(super) fn explained(inputs: &Inputs<'_>, census: &Census<'_>) -> Option<Explained> {
-    let memory = match census.is_of_start {
-        true => inputs.memory_start,
-        false => inputs.memory_end,
-    };
+    let memory = census.memory;
     let bytes = |pages: u64| pages.saturating_mul(memory.page_size);
     let around = census.scan.around.map(|sockstat| sockstat.mem);
     let (before, after) = match around {

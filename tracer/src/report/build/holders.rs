@@ -16,6 +16,7 @@ use crate::{
     attribute::{Descriptor, Owner, OwnerKind},
     diagnose::{Account, culprit},
     holders::{Scan, Socket, TcpState},
+    indicators::TcpMemory,
     output::text,
     report::{self, Holder, Inputs, MemcgPressure, StateSum, TopSocket, state_name},
 };
@@ -29,38 +30,38 @@ pub(super) type Descriptors<'a> = &'a dyn Fn(&Socket) -> Option<Descriptor>;
 /// The scan that speaks for the window, by owner.
 pub(super) struct Census<'a> {
     pub(super) scan: &'a Scan,
-    /// Whether it is that of the start.
-    pub(super) is_of_start: bool,
+    /// TCP memory of the node beside it.
+    pub(super) memory: &'a TcpMemory,
+    /// Whether it is an earlier one, because by the end of the window most memory had been freed.
+    pub(super) freed: bool,
     /// Holders of at least one byte, most bytes first.
     pub(super) accounts: Vec<Account>,
     /// All sockets together.
     pub(super) total: Part,
 }
 
+/// One scan, TCP memory beside it, and what each owner held.
+type Look<'a> = (&'a Scan, &'a TcpMemory, BTreeMap<Group, Holding>);
+
 impl<'a> Census<'a> {
     /// From the scans; `None` when none was made. Words on what they could not read go to `gaps`.
     pub(super) fn take(inputs: &Inputs<'a>, gaps: &mut Vec<String>) -> Option<Self> {
-        let sum = |scan: &Scan| holding::by_group(&scan.sockets, inputs.owner_of_socket);
-        let start = inputs.scan_start.map(|scan| (scan, sum(scan)));
-        let mut end = inputs.scan_end.map(|scan| (scan, sum(scan)));
-        // Growth is a matter of two scans, whichever of them speaks.
-        let growth = start
-            .as_ref()
-            .zip(end.as_mut())
-            .map(|((_, a), (_, b))| growth(a, b));
-        let movements = movements(inputs);
-        let held = |groups: &BTreeMap<Group, Holding>| holding::total(groups).held;
-        let (is_of_start, (scan, mut groups)) = match (start, end) {
-            (Some(start), Some(end)) if held(&start.1) / 2 > held(&end.1) => {
-                gaps.push(
-                    "holders are those at the start of the window: by its end most memory had been freed"
-                        .to_owned(),
-                );
-                (true, start)
-            }
-            (start, Some(end)) => (start.is_none(), end),
-            (start, None) => (true, start?),
-        };
+        let mut looks = looks(inputs);
+        let (at, freed) = speaker(&looks)?;
+        if freed {
+            gaps.push(
+                "holders are those of an earlier time of the window: by its end most memory had been freed"
+                    .to_owned(),
+            );
+        }
+        // Growth is a matter of two scans, the first and the one that speaks; where they are one, the first and the last.
+        let to = if at == 0 { looks.len() - 1 } else { at };
+        let (earlier, later) = looks.split_at_mut(to);
+        let growth = earlier
+            .first()
+            .map(|first| growth(&first.2, &mut later[0].2));
+        let movements = movements(inputs, &looks, at);
+        let (scan, memory, mut groups) = looks.swap_remove(at);
         for (group, holding) in &mut groups {
             holding.memory_stat_sock = inputs.memory_stats.get(group).copied();
         }
@@ -89,7 +90,8 @@ impl<'a> Census<'a> {
         accounts.sort_by(|a, b| b.held().cmp(&a.held()).then_with(|| a.group.cmp(&b.group)));
         Some(Self {
             scan,
-            is_of_start,
+            memory,
+            freed,
             accounts,
             total,
         })
@@ -125,11 +127,47 @@ fn account(
     }
 }
 
-/// Whether what arrives is read, by owner; `None` where there are no two looks at sockets with time between them.
-fn movements(inputs: &Inputs<'_>) -> Option<BTreeMap<Group, Movement>> {
-    let (start, end) = inputs.scan_start.zip(inputs.scan_end)?;
+/// Every scan that was made, in the order of time.
+fn looks<'a>(inputs: &Inputs<'a>) -> Vec<Look<'a>> {
+    [
+        inputs.scan_start.map(|scan| (scan, inputs.memory_start)),
+        inputs.peak,
+        inputs.scan_end.map(|scan| (scan, inputs.memory_end)),
+    ]
+    .into_iter()
+    .flatten()
+    .map(|(scan, memory)| {
+        let groups = holding::by_group(&scan.sockets, inputs.owner_of_socket);
+        (scan, memory, groups)
+    })
+    .collect()
+}
+
+/// Which scan speaks: the last one, unless an earlier one found more than twice as much; then whoever was to blame has been
+/// stopped since, or is dead, and the one that found most speaks.
+fn speaker(looks: &[Look<'_>]) -> Option<(usize, bool)> {
+    let held = |at: usize| holding::total(&looks[at].2).held;
+    let last = looks.len().checked_sub(1)?;
+    let most = (0..looks.len()).max_by_key(|&at| (held(at), at))?;
+    Some(match held(most) / 2 > held(last) {
+        true => (most, true),
+        false => (last, false),
+    })
+}
+
+/// Whether what arrives is read, by owner, from the scan that speaks and an earlier one, or else the next; `None` where there are
+/// no two looks at sockets with time between them.
+fn movements(
+    inputs: &Inputs<'_>,
+    looks: &[Look<'_>],
+    at: usize,
+) -> Option<BTreeMap<Group, Movement>> {
+    let (first, second) = match at {
+        0 => (looks.first()?, looks.get(1)?),
+        at => (looks.first()?, looks.get(at)?),
+    };
     (inputs.window.duration_ns >= BETWEEN_LOOKS_NS)
-        .then(|| movement::by_group(&start.sockets, &end.sockets, inputs.owner_of_socket))
+        .then(|| movement::by_group(&first.0.sockets, &second.0.sockets, inputs.owner_of_socket))
 }
 
 /// Change of held bytes by owner, and, in the later scan, by state. Both scans were made, so an owner that one of them lacks held

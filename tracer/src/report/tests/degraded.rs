@@ -156,7 +156,7 @@ fn memory_freed_within_the_window_is_seen_at_its_start() {
             .losses
             .gaps
             .iter()
-            .any(|gap| gap.contains("at the start of the window"))
+            .any(|gap| gap.contains("an earlier time of the window"))
     );
 }
 

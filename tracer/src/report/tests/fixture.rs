@@ -42,6 +42,7 @@ pub(crate) struct Fixture {
     pub(crate) deltas: Vec<Delta>,
     pub(crate) owners: BTreeMap<u64, Owner>,
     pub(crate) start: Option<Scan>,
+    pub(crate) peak: Option<Scan>,
     pub(crate) end: Option<Scan>,
     pub(crate) memory: TcpMemory,
     pub(crate) rows: Vec<Row>,
@@ -128,6 +129,7 @@ impl Fixture {
             deltas: Vec::new(),
             owners,
             start: Some(Scan::default()),
+            peak: None,
             end: Some(Scan::default()),
             memory: TcpMemory {
                 page_size: PAGE,
@@ -213,6 +215,7 @@ impl Fixture {
             descriptor_of_socket: &|socket| self.descriptors.get(&socket.inode).cloned(),
             memory_stats: &self.memory_stats,
             scan_start: self.start.as_ref(),
+            peak: self.peak.as_ref().map(|scan| (scan, &self.memory)),
             scan_end: self.end.as_ref(),
             memory_start: &self.memory,
             memory_end: &self.memory,

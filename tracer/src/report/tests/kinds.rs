@@ -7,7 +7,7 @@ use super::{
     incident::incident,
 };
 use crate::{
-    holders::{TcpState, socket::SocketMemory},
+    holders::{Scan, TcpState, socket::SocketMemory},
     indicators::{
         Counter,
         memcg::{Events, Pressed},
@@ -120,6 +120,27 @@ fn two_leaks_are_two_culprits() {
     let report = node.report();
     assert_eq!(kind(&report), (Kind::TcpMemLeak, Some(Leak::ResetUnread)));
     assert_eq!(culprits(&report), ["shop/web-7", "shop/leaky"]);
+}
+
+#[test]
+fn whoever_was_there_only_in_between_is_found_all_the_same() {
+    let mut node = full();
+    node.sockets(LEAKY, 450, TcpState::CloseWait, fixture::received(100_000));
+    // It came after the first look and was gone at the last.
+    node.peak = node.end.replace(Scan::default());
+    let report = node.report();
+    assert_eq!(kind(&report), (Kind::TcpMemLeak, Some(Leak::CloseWait)));
+    assert_eq!(culprits(&report), ["shop/leaky"]);
+    assert_eq!(report.culprits[0].holder.growth_bytes, Some(45_000_000));
+    assert!(
+        report.verdict.headline.contains("(freed since)"),
+        "{}",
+        report.verdict.headline
+    );
+    // What is more at the end than ever before speaks for itself.
+    node.end = node.peak.clone();
+    node.peak = Some(Scan::default());
+    assert!(!node.report().verdict.headline.contains("freed"));
 }
 
 #[test]
