@@ -6,13 +6,12 @@
 use std::{
     collections::{HashMap, HashSet},
     fs,
-    io::ErrorKind,
     path::Path,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use super::cgroup_path::{self, PathFacts};
-use crate::indicators::netns::numbers;
+use crate::holders::descriptors::{self, Go, Order, SocketFd};
 
 /// One process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -111,7 +110,7 @@ pub struct Descriptor {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessTable {
     /// Place in `processes`, and the number of the descriptor.
-    by_inode: HashMap<u32, (u32, i32)>,
+    by_inode: HashMap<u32, (usize, i32)>,
     processes: Vec<Process>,
     /// In words: what the last search could not see.
     pub gaps: Vec<String>,
@@ -122,7 +121,7 @@ impl ProcessTable {
     #[must_use]
     pub fn get(&self, inode: u32) -> Option<&Process> {
         let (process, _) = self.by_inode.get(&inode)?;
-        self.processes.get(*process as usize)
+        self.processes.get(*process)
     }
 
     /// The same, with the number of its descriptor.
@@ -139,10 +138,11 @@ impl ProcessTable {
 
     /// Notes a process with the sockets that it holds, each by its inode and the number of a descriptor.
     pub fn insert(&mut self, process: Process, sockets: impl IntoIterator<Item = (u32, i32)>) {
-        let Ok(place) = u32::try_from(self.processes.len()) else {
-            return;
-        };
-        self.processes.push(process);
+        let known = self.processes.iter().rposition(|it| *it == process);
+        let place = known.unwrap_or(self.processes.len());
+        if known.is_none() {
+            self.processes.push(process);
+        }
         let sockets = sockets.into_iter();
         self.by_inode
             .extend(sockets.map(|(inode, fd)| (inode, (place, fd))));
@@ -157,75 +157,31 @@ impl ProcessTable {
         if missing.is_empty() {
             return;
         }
-        let start = Instant::now();
-        let mut pids = match numbers(proc) {
-            Ok(pids) => pids,
-            Err(error) => {
-                self.gaps
-                    .push(format!("{} cannot be listed: {error}", proc.display()));
-                return;
+        let mut found: Vec<SocketFd> = Vec::new();
+        let walk = descriptors::sockets(proc, Order::Oldest, budget, |it| {
+            if missing.remove(&it.inode) {
+                found.push(it);
             }
-        };
-        pids.sort_unstable();
-        let mut denied = 0_usize;
-        for (looked, &pid) in pids.iter().enumerate() {
             if missing.is_empty() {
-                break;
+                Go::Enough
+            } else {
+                Go::On
             }
-            if start.elapsed() >= budget {
-                self.gaps.push(format!(
-                    "time was up: descriptors of {} of {} processes were not looked at",
-                    pids.len() - looked,
-                    pids.len()
-                ));
-                break;
-            }
-            let folder = proc.join(pid.to_string());
-            match sockets(&folder, &mut missing) {
-                Ok(found) if found.is_empty() => {}
-                Ok(found) => {
-                    self.insert(read(&folder, pid), found);
-                }
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => denied += 1,
-                // Gone meanwhile.
-                Err(_) => {}
-            }
+        });
+        match walk {
+            // Who is not looked for any more may stay unseen.
+            Ok(walk) if !missing.is_empty() => self.gaps = walk.gaps(),
+            Ok(_) => {}
+            Err(error) => self
+                .gaps
+                .push(format!("{} cannot be listed: {error}", proc.display())),
         }
-        if denied > 0 && !missing.is_empty() {
-            self.gaps.push(format!(
-                "descriptors of {denied} of {} processes may not be read (CAP_SYS_PTRACE)",
-                pids.len()
-            ));
+        for sockets in found.chunk_by(|a, b| a.pid == b.pid) {
+            let pid = sockets[0].pid;
+            let process = read(&proc.join(pid.to_string()), pid);
+            self.insert(process, sockets.iter().map(|it| (it.inode, it.fd)));
         }
     }
-}
-
-/// Takes the sockets of a process out of the missing ones.
-fn sockets(folder: &Path, missing: &mut HashSet<u32>) -> std::io::Result<Vec<(u32, i32)>> {
-    let mut found = Vec::new();
-    for entry in fs::read_dir(folder.join("fd"))?.flatten() {
-        let Ok(target) = fs::read_link(entry.path()) else {
-            continue;
-        };
-        let fd = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok());
-        let inode = target.to_str().and_then(socket_inode);
-        if let Some((inode, fd)) = inode.zip(fd).filter(|(inode, _)| missing.remove(inode)) {
-            found.push((inode, fd));
-        }
-    }
-    Ok(found)
-}
-
-/// The number in `socket:[N]`.
-fn socket_inode(target: &str) -> Option<u32> {
-    target
-        .strip_prefix("socket:[")?
-        .strip_suffix(']')?
-        .parse()
-        .ok()
 }
 
 fn read(folder: &Path, pid: i32) -> Process {

@@ -15,6 +15,7 @@ use super::{Bounds, Format, Paths, follow, stop};
 use crate::{
     attribute::{Attributor, Sources},
     diagnose::recovery,
+    holders::Progress,
     indicators::reserve,
     kernel::{Plan, plan},
     output::{json, table},
@@ -95,7 +96,7 @@ pub(super) enum End {
 pub(super) async fn window(paths: &Paths, args: &Args) -> anyhow::Result<(Report, End)> {
     let sources = paths.sources()?;
     let attributor = sources.read();
-    let mut start = survey(&sources.proc);
+    let mut start = survey(&sources.proc, &Progress::new(&super::say));
     start.memcgs = sources.memory_events(&attributor);
     start.memory.reserve_pages = reserve::pages(&sources.proc, &paths.btf, start.memory.page_size);
     let node = node(&sources.proc, start.memory.page_size);
@@ -151,7 +152,8 @@ async fn observe(
             watch.attributor = attributor;
             super::say(&format!("tracing: {} probes", watch.probes()));
             let ended = collect(&mut watch, args.duration).await?;
-            Ok((watch.close(start)?, ended))
+            let observation = watch.close(start, &Progress::new(&super::say))?;
+            Ok((observation, ended))
         }
         Err(why) => {
             if !args.no_bpf {
@@ -163,7 +165,7 @@ async fn observe(
                 () = stop() => End::Stop,
             };
             let elapsed = begun.elapsed();
-            let end = survey(&sources.proc);
+            let end = survey(&sources.proc, &Progress::new(&super::say));
             let plan = Plan::impossible(why);
             let observation =
                 Observation::untraced(plan, &sources, attributor, start, end, elapsed);

@@ -234,7 +234,7 @@ fn clamped(info: &[u8]) -> Option<bool> {
 }
 
 /// The nine numbers of `sk_get_meminfo`; `None` when there are fewer (before Linux 4.7).
-fn memory(value: &[u8]) -> Option<SocketMemory> {
+pub(super) fn memory(value: &[u8]) -> Option<SocketMemory> {
     // The kernel's counts are signed and may be below 0 for an instant, which means nothing held.
     let bytes = |index: usize| Some(i32_at(value, index * 4)?.max(0).unsigned_abs());
     Some(SocketMemory {

@@ -1,10 +1,15 @@
-//! Who holds TCP memory now: every TCP socket of every network namespace, with its memory.
+//! Who holds TCP memory now: every TCP socket of every network namespace, and those that no table lists, with their memory.
 
+pub(crate) mod descriptors;
 pub mod diag;
+mod duplicate;
 pub mod netlink;
 pub mod proc_tcp;
+mod progress;
 pub mod scan;
 pub mod socket;
+mod unlisted;
 
-pub use scan::{scan, scan_namespaces, unlisted, windows};
+pub use progress::Progress;
+pub use scan::{scan, scan_namespaces, windows};
 pub use socket::{Scan, Socket, TcpState};

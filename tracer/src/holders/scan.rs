@@ -5,12 +5,12 @@
 //! packets, hold up its reader, and change what we measure. `sock_diag` takes no socket lock, needs no BPF and
 //! so answers on every kernel, also where tracing is impossible. Its price: a module (`tcp_diag`) that the
 //! kernel loads on demand, which fails where modules are locked or modprobe is missing; a reading is not
-//! one instant; and neither of the two sees a socket that is in no table (reset by its peer while data is
-//! unread: state CLOSE, memory held until the descriptor is closed). Where the module cannot be had, `/proc`
-//! still lists the sockets, with payload but without memory, and the gap is named.
+//! one instant. Neither of the two sees a socket that is in no table: these are looked for by their descriptors ([`super::unlisted`])
+//! where the node has more sockets than are listed. Where the module cannot be had, `/proc` still lists the sockets, with payload but
+//! without memory, and the gap is named.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     fs,
     io::ErrorKind,
     path::Path,
@@ -20,15 +20,24 @@ use std::{
 use super::{
     netlink::{self, DumpError},
     proc_tcp,
+    progress::Progress,
     socket::{Scan, Socket},
+    unlisted,
 };
 use crate::indicators::{
+    memory::page_size,
     netns::{self, Netns, Place},
     sockstat::Sockstat,
 };
 
 /// Time for all namespaces together.
 const BUDGET: Duration = Duration::from_secs(20);
+/// Time for the search for sockets in no table, within that.
+const SEARCH_BUDGET: Duration = Duration::from_secs(10);
+/// As many sockets in no table are worth a search,
+const WORTH_SOCKETS: u64 = 16;
+/// or fewer where so much memory is in no listed socket.
+const WORTH_BYTES: u64 = 1 << 20;
 /// Time for the windows of a few.
 const WINDOWS_BUDGET: Duration = Duration::from_secs(2);
 
@@ -43,21 +52,51 @@ const WINDOWS_BUDGET: Duration = Duration::from_secs(2);
 #[must_use]
 pub fn scan(proc: &Path) -> Scan {
     let listing = netns::list(proc);
-    let mut scan = scan_namespaces(proc, &listing.namespaces);
+    let mut scan = scan_namespaces(proc, &listing.namespaces, &Progress::quiet());
     scan.gaps.splice(0..0, listing.gaps);
     scan
 }
 
-/// The same for namespaces that are listed already.
+/// The same for namespaces that are listed already, with words on how far it is where it takes long.
 #[must_use]
-pub fn scan_namespaces(proc: &Path, namespaces: &[Netns]) -> Scan {
+pub fn scan_namespaces(proc: &Path, namespaces: &[Netns], progress: &Progress<'_>) -> Scan {
     let deadline = Instant::now() + BUDGET;
     let before = sockstat(proc);
-    let visit = netns::visit(proc, namespaces, |netns, place| one(netns, place, deadline));
-    let mut scan = Scan {
-        around: [before, sockstat(proc)],
-        ..Scan::default()
-    };
+    let mut scan = listed(proc, namespaces, deadline, progress);
+    scan.around = [before, sockstat(proc)];
+    if let Some(missing) = missing(&scan) {
+        let inodes = scan.sockets.iter().map(|socket| socket.inode);
+        let left = deadline.saturating_duration_since(Instant::now());
+        let budget = left.min(SEARCH_BUDGET);
+        let search = unlisted::search(proc, inodes.collect(), missing, budget, progress);
+        // One that was listed and died before it was searched for is there twice.
+        let cookies = search.sockets.iter().map(|socket| socket.cookie);
+        let dead: HashSet<u64> = cookies.filter(|&cookie| cookie != 0).collect();
+        scan.sockets.retain(|socket| !dead.contains(&socket.cookie));
+        scan.sockets.extend(search.sockets);
+        scan.gaps.extend(search.gaps);
+        scan.around[1] = sockstat(proc);
+    }
+    scan
+}
+
+/// The sockets that tables list.
+fn listed(proc: &Path, namespaces: &[Netns], deadline: Instant, progress: &Progress<'_>) -> Scan {
+    let total = namespaces.len();
+    let (mut at, mut found) = (0, 0);
+    let mut stopped_at = None;
+    let visit = netns::visit(proc, namespaces, |netns, place| {
+        let part = one(netns, place, deadline);
+        (at, found) = (at + 1, found + part.sockets.len());
+        if stopped_at.is_none() && Instant::now() >= deadline {
+            stopped_at = Some(netns.inum);
+        }
+        progress.tell(|| {
+            format!("reading sockets: network namespace {at} of {total}, {found} sockets so far")
+        });
+        part
+    });
+    let mut scan = Scan::default();
     let mut reasons = BTreeMap::<String, usize>::new();
     for part in visit.results {
         scan.sockets.extend(part.sockets);
@@ -66,12 +105,32 @@ pub fn scan_namespaces(proc: &Path, namespaces: &[Netns]) -> Scan {
         }
     }
     scan.gaps = visit.gaps;
-    let total = namespaces.len();
     let told = reasons
         .into_iter()
         .map(|(gap, count)| format!("{gap} ({count} of {total} network namespaces)"));
     scan.gaps.extend(told);
+    if let Some(inum) = stopped_at {
+        scan.gaps.push(format!(
+            "time to read sockets was up at network namespace {inum}"
+        ));
+    }
     scan
+}
+
+/// How many sockets in no table to look for; `None` where it is not worth a search.
+///
+/// The node's own count of sockets, less those that are listed. A few are on every node: made and not used yet. They are looked for
+/// only where there is memory that nobody listed holds.
+fn missing(scan: &Scan) -> Option<u64> {
+    let [before, after] = scan.around;
+    let allocated = before.alloc?.min(after.alloc?);
+    // Stand-ins are not full sockets, and not among the allocated ones.
+    let full = scan.sockets.iter().filter(|it| !it.is_stand_in()).count();
+    let missing = allocated.saturating_sub(u64::try_from(full).unwrap_or(u64::MAX));
+    let held: u64 = scan.sockets.iter().map(Socket::held).sum();
+    let pages = before.mem.unwrap_or(0).min(after.mem.unwrap_or(0));
+    let hidden = pages.saturating_mul(page_size()) > held.saturating_add(WORTH_BYTES);
+    (missing >= WORTH_SOCKETS || (missing > 0 && hidden)).then_some(missing)
 }
 
 /// The node's own account; empty when it cannot be read.
@@ -98,18 +157,6 @@ pub fn windows(proc: &Path, wanted: &BTreeSet<u32>) -> Option<Vec<Socket>> {
     });
     let parts: Option<Vec<_>> = visit.results.into_iter().collect();
     Some(parts?.into_iter().flatten().collect())
-}
-
-/// How many TCP sockets the node has beyond those listed, given how many are allocated
-/// ([`crate::indicators::TcpMemory::alloc`]). They are in no table: made and not used yet, or reset by their peer
-/// while data was unread, which keep their memory until their descriptor is closed. The two numbers are not of one
-/// instant, so a few more or less mean nothing.
-#[must_use]
-pub fn unlisted(scan: &Scan, allocated: u64) -> u64 {
-    // Stand-ins are not full sockets, and not among the allocated ones.
-    let full = |socket: &&Socket| socket.listed && !socket.is_stand_in();
-    let listed = scan.sockets.iter().filter(full).count();
-    allocated.saturating_sub(u64::try_from(listed).unwrap_or(u64::MAX))
 }
 
 /// Gaps here do not name the namespace, so that equal ones can be told once with their number.

@@ -4,6 +4,7 @@ use super::*;
 use crate::{
     fixture::Fixture,
     holders::{TcpState, socket::SocketMemory},
+    indicators::Sockstat,
 };
 
 fn socket(cookie: u64, state: TcpState) -> Socket {
@@ -79,22 +80,46 @@ fn no_procfs_is_a_gap() {
 }
 
 #[test]
-fn sockets_in_no_table() {
+fn sockets_in_no_table_are_looked_for_where_there_are_many_or_much() {
+    let full = |memory: u32| {
+        Some(SocketMemory {
+            rmem_alloc: memory,
+            ..SocketMemory::default()
+        })
+    };
     let sockets = vec![
-        socket(1, TcpState::Established),
+        Socket {
+            memory: full(1 << 20),
+            ..socket(1, TcpState::Established)
+        },
         socket(2, TcpState::TimeWait),
         socket(3, TcpState::SynRecv),
-        socket(4, TcpState::Listen),
         Socket {
-            memory: Some(SocketMemory::default()),
+            memory: full(0),
+            ..socket(4, TcpState::Listen)
+        },
+        Socket {
+            memory: full(0),
             ..socket(5, TcpState::SynRecv)
         },
     ];
-    let scan = Scan {
-        sockets,
-        ..Scan::default()
+    let page = page_size();
+    let of = |alloc: [u64; 2], bytes: u64| {
+        missing(&Scan {
+            sockets: sockets.clone(),
+            around: alloc.map(|alloc| Sockstat {
+                alloc: Some(alloc),
+                mem: Some(bytes / page),
+                ..Sockstat::default()
+            }),
+            ..Scan::default()
+        })
     };
-    assert_eq!(unlisted(&scan, 403), 400);
-    assert_eq!(unlisted(&scan, 3), 0);
-    assert_eq!(unlisted(&scan, 2), 0);
+    // Three of them are full sockets.
+    assert_eq!(of([403, 503], 0), Some(400), "by the smaller number");
+    assert_eq!(of([3 + 15, 3 + 15], 2 << 20), None);
+    assert_eq!(of([3 + 15, 3 + 15], (2 << 20) + page), Some(15));
+    assert_eq!(of([3, 3], 1 << 30), None, "there is none to be found");
+    assert_eq!(of([2, 2], 1 << 30), None);
+    assert_eq!(missing(&Scan::default()), None, "nothing is known");
 }

@@ -50,7 +50,7 @@ impl TcpState {
 /// One TCP socket. Sizes are bytes of `truesize` unless named otherwise.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Socket {
-    /// Inode number of its network namespace.
+    /// Inode number of its network namespace; 0 when that is not known.
     pub netns_inum: u32,
     /// Local address.
     pub local: SocketAddr,

@@ -69,7 +69,8 @@ fn parse_tcp_mem(text: &str) -> Option<[u64; 3]> {
     words.next().is_none().then_some(marks)
 }
 
-fn page_size() -> u64 {
+/// Size of a page in bytes.
+pub(crate) fn page_size() -> u64 {
     // SAFETY: sysconf takes a number and touches no memory of ours.
     let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     // The page size is always known to the C library; 4096 is that of x86-64.

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use jiff::Timestamp;
 
 use crate::{
-    holders::{self, Scan, Socket},
+    holders::{self, Progress, Scan, Socket},
     indicators::{
         TcpMemory, memcg, memory,
         readings::{self, NetnsReading, Readings},
@@ -31,16 +31,16 @@ pub struct Survey {
     pub gaps: Vec<String>,
 }
 
-/// Reads it all.
+/// Reads it all, with words on how far it is where that takes long.
 #[must_use]
-pub fn survey(proc: &Path) -> Survey {
+pub fn survey(proc: &Path, progress: &Progress<'_>) -> Survey {
     let at = Timestamp::now();
     let Readings { readings, mut gaps } = readings::read_all(proc);
     let namespaces: Vec<_> = readings
         .iter()
         .map(|reading| reading.netns.clone())
         .collect();
-    let scan = holders::scan_namespaces(proc, &namespaces);
+    let scan = holders::scan_namespaces(proc, &namespaces, progress);
     gaps.extend(scan.gaps.iter().cloned());
     Survey {
         at,

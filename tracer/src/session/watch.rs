@@ -22,6 +22,7 @@ use crate::{
     aggregate,
     attribute::{Attributor, Sources},
     decode,
+    holders::Progress,
     indicators::{
         memory, readings,
         rows::{self, Snapshot},
@@ -255,7 +256,7 @@ impl Watch {
     ///
     /// # Errors
     /// When the kernel refuses to have a map read.
-    pub fn close(mut self, start: Survey) -> anyhow::Result<Observation> {
+    pub fn close(mut self, start: Survey, progress: &Progress<'_>) -> anyhow::Result<Observation> {
         let last = bracket(&self.tracer, &self.sources.proc).context("cannot read the counts")?;
         let duration = self.started.elapsed();
         let end_at = Timestamp::now();
@@ -275,7 +276,7 @@ impl Watch {
         };
         let recursion_misses = self.misses();
         let sockets = aggregate::sockets::since(&self.base_sockets, self.tracer.sockets()?);
-        let mut end = survey(&self.sources.proc);
+        let mut end = survey(&self.sources.proc, progress);
         end.counts = last.counts;
         self.note_orphans(end.memory.orphan);
         self.sources.refresh(&mut self.attributor);
