@@ -152,11 +152,16 @@ impl Pod {
         netns::start_recipe(&self.full_name(), arguments, scope, netns)
     }
 
+    /// Runs a program of the node in the pod's network and gives what it prints.
+    pub fn run(&self, program: &str, arguments: &str) -> Result<String> {
+        let wire = self.wire.as_ref().context("a pod on the host network")?;
+        network::run_in(wire.netns.file(), program, arguments)
+    }
+
     /// Delays everything on the pod's loopback device.
     pub fn delay_loopback(&self, milliseconds: u32) -> Result<()> {
-        let wire = self.wire.as_ref().context("a pod on the host network")?;
         let arguments = format!("qdisc add dev lo root netem delay {milliseconds}ms");
-        network::run_in(wire.netns.file(), "tc", &arguments).map(drop)
+        self.run("tc", &arguments).map(drop)
     }
 
     /// Pulls the pod's cable at the node, and takes its loopback device down: nothing goes in or out or around any more, and no

@@ -81,6 +81,26 @@ impl Report {
             .sum()
     }
 
+    /// The line of a pod among the holders; several containers are one.
+    #[must_use]
+    pub fn holder(&self, pod: &Pod) -> &Value {
+        let mut holders = self.list("/holders").iter();
+        let found = holders.find(|holder| is_pod(&holder["owner"], pod));
+        found.unwrap_or(&Value::Null)
+    }
+
+    /// What was found must be what the kernel has allocated, as far as the reserves of its CPUs let it know.
+    pub fn check_explained(&self, checks: &mut Checks) {
+        let explained = self.at("/tcp_memory/explained");
+        let of = |name: &str| explained[name].as_u64();
+        let sum = of("listed_bytes").zip(of("unlisted_bytes"));
+        let told = sum.zip(of("allocated_bytes")).zip(of("reserve_bytes"));
+        let within = told.is_some_and(|(((listed, unlisted), allocated), reserve)| {
+            (listed + unlisted).abs_diff(allocated) <= reserve
+        });
+        checks.that(within, || format!("not all is explained: {explained}"));
+    }
+
     /// The row of one network namespace and counter.
     #[must_use]
     pub fn row(&self, netns: &str, counter: &str) -> Option<&Value> {

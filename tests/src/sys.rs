@@ -159,6 +159,34 @@ pub fn enter_netns(netns: BorrowedFd<'_>) -> io::Result<()> {
     cvt(unsafe { libc::setns(netns.as_raw_fd(), libc::CLONE_NEWNET) }).map(drop)
 }
 
+/// Makes a connection end in a reset when it is closed.
+pub fn reset_on_close(socket: &impl AsRawFd) -> io::Result<()> {
+    let linger = libc::linger {
+        l_onoff: 1,
+        l_linger: 0,
+    };
+    let size = size_of_val(&linger) as libc::socklen_t;
+    // SAFETY: the pointer and the size describe `linger`, which outlives the call.
+    cvt(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_LINGER,
+            (&raw const linger).cast(),
+            size,
+        )
+    })
+    .map(drop)
+}
+
+/// Takes the right to trace other processes away from what this process starts.
+pub fn drop_ptrace() -> io::Result<()> {
+    // CAP_SYS_PTRACE of linux/capability.h.
+    const CAPABILITY: libc::c_ulong = 19;
+    // SAFETY: prctl with these arguments only changes a set of the calling thread.
+    cvt(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAPABILITY, 0, 0, 0) }).map(drop)
+}
+
 /// A process as a descriptor.
 pub fn pidfd_open(pid: u32) -> io::Result<OwnedFd> {
     // SAFETY: the call takes numbers only.

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::process::{Finished, Process, Start};
 use crate::report::Report;
+use crate::sys;
 
 /// How long loading and attaching may take; software emulation is slow.
 const TRACING: Duration = Duration::from_secs(60);
@@ -57,6 +58,7 @@ pub struct Call {
     arguments: Vec<OsString>,
     start: Start,
     unprivileged: bool,
+    without_ptrace: bool,
 }
 
 /// A call with arguments separated by spaces.
@@ -76,6 +78,7 @@ pub fn call(arguments: &str) -> Call {
         arguments,
         start: Start::default(),
         unprivileged: false,
+        without_ptrace: false,
     }
 }
 
@@ -101,6 +104,13 @@ impl Call {
         self
     }
 
+    /// It runs as root without `CAP_SYS_PTRACE`.
+    #[must_use]
+    pub fn without_ptrace(mut self) -> Self {
+        self.without_ptrace = true;
+        self
+    }
+
     /// Starts it and waits until it says that it traces.
     pub fn tracing(self) -> Result<Running> {
         self.start()?.wait_tracing()
@@ -117,6 +127,10 @@ impl Call {
         command.args(&self.arguments);
         if self.unprivileged {
             command.uid(65_534).gid(65_534);
+        }
+        if self.without_ptrace {
+            // SAFETY: the function makes one system call and allocates nothing.
+            unsafe { command.pre_exec(sys::drop_ptrace) };
         }
         let name = format!(
             "tcpress {}",

@@ -1,5 +1,5 @@
-//! What feeds a leak: many connections that each send up to a number of bytes, without blocking, and then stay open or close
-//! (which leaves the server in CLOSE-WAIT).
+//! What feeds a leak: many connections that each send up to a number of bytes, without blocking, and then stay open, close
+//! (which leaves the server in CLOSE-WAIT) or are reset (which leaves it in CLOSE, in no table).
 
 use std::io::{ErrorKind, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -19,6 +19,8 @@ pub enum Then {
     Stay,
     /// They are closed: the other side, which never closes, is left in CLOSE-WAIT.
     Close,
+    /// They are reset: what the other side has not read stays with it, in a socket that no table lists.
+    Reset,
 }
 
 /// Settings of the feeding client.
@@ -79,10 +81,14 @@ pub fn run(args: &Args) -> Result<()> {
             std::thread::sleep(Duration::from_millis(5));
         }
     }
-    let streams = if args.then == Then::Close {
-        Vec::new()
-    } else {
-        streams
+    if args.then == Then::Reset {
+        for stream in &streams {
+            sys::reset_on_close(stream)?;
+        }
+    }
+    let streams = match args.then {
+        Then::Stay => streams,
+        Then::Close | Then::Reset => Vec::new(),
     };
     let total: usize = sent.iter().sum();
     say(&json!({"done": true, "connections": args.connections, "sent_bytes": total}))?;

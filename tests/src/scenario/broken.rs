@@ -4,6 +4,7 @@
 use anyhow::{Context, Result, anyhow};
 use tracer::{
     attribute::Sources,
+    holders::Progress,
     kernel::{
         Facts, Plan, facts,
         plan::{self, ProbeFlavour},
@@ -71,7 +72,7 @@ impl Right {
             .build()?;
         let _entered = reactor.enter();
         let sources = Sources::default();
-        let start = survey(&sources.proc);
+        let start = survey(&sources.proc, &Progress::quiet());
         let node = node(&sources.proc, start.memory.page_size);
         let settings = settings(self.facts.addresses, true);
         let btf = BTF.as_ref();
@@ -82,7 +83,7 @@ impl Right {
         let watch = Watch::new(&pod)?;
         load(&pod)?;
         let kernel = watch.grown()?;
-        let report: report::Report = window.close(start)?.report(&node);
+        let report: report::Report = window.close(start, &Progress::quiet())?.report(&node);
         Ok(Seen {
             what,
             netns: pod.netns()?,

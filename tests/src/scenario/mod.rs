@@ -10,6 +10,7 @@ mod ends;
 mod flavour;
 mod flood;
 mod full;
+mod held;
 mod life;
 mod limits;
 mod loads;
@@ -105,6 +106,8 @@ pub const ALL: &[Scenario] = &[
     scenario("not_accepted", 90, owners::not_accepted)
         .counting()
         .once(),
+    scenario("reset_unread", 90, held::reset_unread),
+    scenario("explained_share", 120, held::explained_share),
     scenario("sockmap", 90, drained::sockmap).counting(),
     scenario("mptcp_subflows", 120, drained::mptcp_subflows).counting(),
     scenario("dying_sockets", 120, ends::dying_sockets)

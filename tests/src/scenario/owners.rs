@@ -117,6 +117,19 @@ pub(super) fn not_accepted() -> Result<Outcome> {
     report.check_limit(&mut checks, &pod, "tcp_mem", kernel.refusals());
     report.check_rows(&mut checks, "the deaf pod", &pod.netns()?, &kernel);
     report.check_at_rest(&mut checks);
+    if report.tells_sockets() {
+        let holder = report.holder(&pod);
+        let of = |name: &str| holder[name].as_u64();
+        checks.equal(
+            "connections that wait",
+            of("not_accepted_sockets"),
+            Some(60),
+        );
+        checks.that(of("not_accepted_bytes") >= Some(60 * 20_000), || {
+            format!("60 connections wait with 20,000 bytes at least, and hold less: {holder}")
+        });
+        checks.equal("orphans among them", of("orphans"), Some(0));
+    }
     checks.finish()?;
     Ok(Outcome::Pass)
 }

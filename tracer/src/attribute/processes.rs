@@ -112,7 +112,7 @@ pub struct ProcessTable {
     /// Place in `processes`, and the number of the descriptor.
     by_inode: HashMap<u32, (usize, i32)>,
     processes: Vec<Process>,
-    /// In words: what the last search could not see.
+    /// In words: what searches could not see.
     pub gaps: Vec<String>,
 }
 
@@ -151,7 +151,6 @@ impl ProcessTable {
     /// Looks for the holders of the wanted sockets, until all are found or the time is up. What was
     /// found earlier and is not wanted now stays.
     pub fn find(&mut self, proc: &Path, wanted: &HashSet<u32>, budget: Duration) {
-        self.gaps.clear();
         let mut missing: HashSet<u32> =
             wanted.iter().copied().filter(|&inode| inode != 0).collect();
         if missing.is_empty() {
@@ -170,7 +169,13 @@ impl ProcessTable {
         });
         match walk {
             // Who is not looked for any more may stay unseen.
-            Ok(walk) if !missing.is_empty() => self.gaps = walk.gaps(),
+            Ok(walk) if !missing.is_empty() => {
+                for gap in walk.gaps() {
+                    if !self.gaps.contains(&gap) {
+                        self.gaps.push(gap);
+                    }
+                }
+            }
             Ok(_) => {}
             Err(error) => self
                 .gaps

@@ -1,6 +1,7 @@
 //! Reads the tables of attribution from this machine.
 
 use std::{
+    collections::{BTreeMap, HashSet},
     fs,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
@@ -88,9 +89,34 @@ impl Sources {
     /// Looks for the processes that hold those sockets whose cgroup tells nothing.
     pub fn find_processes(&self, attributor: &mut Attributor, sockets: &[Socket]) {
         let wanted = attributor.wanted_inodes(sockets);
+        attributor.processes.gaps.clear();
         attributor
             .processes
             .find(&self.proc, &wanted, DESCRIPTORS_BUDGET);
+    }
+
+    /// Looks for the descriptors of sockets of which none is known yet, by their inodes.
+    pub fn find_descriptors(&self, attributor: &mut Attributor, inodes: &HashSet<u32>) {
+        let processes = &mut attributor.processes;
+        let unknown = inodes.iter().copied();
+        let unknown = unknown.filter(|&inode| processes.get(inode).is_none());
+        processes.find(&self.proc, &unknown.collect(), DESCRIPTORS_BUDGET);
+    }
+
+    /// Socket memory by the memory controller, in bytes, of those of some cgroups that have such a figure.
+    #[must_use]
+    pub fn memory_stats<T: Ord>(
+        &self,
+        attributor: &Attributor,
+        paths: impl Iterator<Item = (T, String)>,
+    ) -> BTreeMap<T, u64> {
+        match cgroups::find_root(&self.cgroup_root, &self.proc) {
+            Some(root) if attributor.memory_unified => paths
+                .filter(|(_, path)| path != "/")
+                .filter_map(|(of, path)| Some((of, memcg::sock_of(&root, &path)?)))
+                .collect(),
+            _ => BTreeMap::new(),
+        }
     }
 }
 

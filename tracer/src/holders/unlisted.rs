@@ -91,7 +91,7 @@ pub(super) fn search(
             Err(_) => {
                 let pid = at.load(Ordering::Relaxed);
                 search.gaps.push(format!(
-                    "sockets in no table: the search hung at process {pid} and was given up; {} were found before",
+                    "of {wanted} sockets in no table {} were found: the search hung at process {pid} and was given up",
                     search.sockets.len()
                 ));
                 return search;
@@ -191,11 +191,7 @@ impl Seeker {
     }
 
     fn gaps(&self, walk: &Walk) -> Vec<String> {
-        let mut gaps: Vec<String> = walk
-            .gaps()
-            .into_iter()
-            .map(|gap| format!("sockets in no table: {gap}"))
-            .collect();
+        let mut gaps = walk.gaps();
         let refused = &self.refused;
         if let Some(why) = refused.why {
             let why = match why {
@@ -208,17 +204,21 @@ impl Seeker {
                 }
             };
             gaps.push(format!(
-                "sockets in no table: {} may hold memory and could not be asked, the last in process {}: {why}",
+                "{} could not be asked, the last in process {}: {why}",
                 refused.count, refused.pid
             ));
         }
         if refused.nameless > 0 {
             gaps.push(format!(
-                "sockets in no table: the protocol of {} was not told, so they were passed over",
+                "the protocol of {} was not told, so they were passed over",
                 refused.nameless
             ));
         }
-        gaps
+        let found = format!(
+            "of {} sockets in no table {} were found",
+            self.wanted, self.found
+        );
+        gaps.iter().map(|gap| format!("{found}: {gap}")).collect()
     }
 }
 

@@ -138,6 +138,12 @@ fn folder(root: &Path, path: &str) -> std::path::PathBuf {
     root.join(path.trim_start_matches('/'))
 }
 
+/// Socket memory in a cgroup and those below it, in bytes; `None` where it has no memory controller, or is gone.
+#[must_use]
+pub fn sock_of(root: &Path, path: &str) -> Option<u64> {
+    sock(&fs::read_to_string(folder(root, path).join("memory.stat")).ok()?)
+}
+
 /// The line `sock` of `memory.stat`.
 #[must_use]
 pub fn sock(stat: &str) -> Option<u64> {

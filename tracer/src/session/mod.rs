@@ -2,6 +2,7 @@
 //! ties sources and probes together; it decides nothing about what they mean.
 
 mod bracket;
+mod largest;
 mod observation;
 mod peak;
 mod pressed;

@@ -8,7 +8,7 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tracer_common::{EventRecord, SocketState, TallyKey, TimelineRecord, lost, selfcheck};
 
-use super::{Peak, Survey, pressed::pressed, survey::sockets_of};
+use super::{Peak, Survey, largest, pressed::pressed, survey::sockets_of};
 use crate::{
     aggregate::{Delta, Group},
     attribute::{Attributor, Owner, Sources},
@@ -79,6 +79,7 @@ impl Observation {
     ) -> Self {
         let all = sockets_of(&start, &end);
         sources.find_processes(&mut attributor, &all);
+        let memory_stats = largest::look(sources, &mut attributor, &end.scan);
         let memcgs = pressed(sources, &attributor, start.memcgs.as_ref(), &end.scan);
         let mut gaps: Vec<String> = start.gaps.iter().chain(&end.gaps).cloned().collect();
         gaps.extend(attributor.gaps());
@@ -111,7 +112,7 @@ impl Observation {
             orphans: Vec::new(),
             memcgs,
             contexts: BTreeMap::new(),
-            memory_stats: BTreeMap::new(),
+            memory_stats,
             maps: None,
             gaps,
             start,

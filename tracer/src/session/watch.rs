@@ -12,7 +12,7 @@ use jiff::Timestamp;
 use tracer_common::{EventRecord, Layout, Settings, SocketState, TimelineRecord, lost, selfcheck};
 
 use super::{
-    Bracket, Observation, Survey, bracket,
+    Bracket, Observation, Survey, bracket, largest,
     peak::Climb,
     pressed::pressed,
     survey,
@@ -282,7 +282,7 @@ impl Watch {
         self.sources.refresh(&mut self.attributor);
         let all = sockets_of(&start, &end);
         self.sources.find_processes(&mut self.attributor, &all);
-
+        let memory_stats = largest::look(&self.sources, &mut self.attributor, &end.scan);
         let memcgs = pressed(
             &self.sources,
             &self.attributor,
@@ -337,7 +337,7 @@ impl Watch {
             orphans: self.orphans,
             memcgs,
             contexts: BTreeMap::new(),
-            memory_stats: BTreeMap::new(),
+            memory_stats,
             maps: Some(self.tracer.maps()),
             gaps,
             start,
