@@ -161,6 +161,7 @@ impl Watch {
             // Who holds them may be gone at the end.
             self.sources
                 .find_processes(&mut self.attributor, &peak.scan.sockets);
+            largest::look(&self.sources, &mut self.attributor, &peak.scan);
         }
     }
 

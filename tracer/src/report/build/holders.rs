@@ -62,7 +62,8 @@ impl<'a> Census<'a> {
             .map(|first| growth(&first.2, &mut later[0].2));
         let movements = movements(inputs, &looks, at);
         let (scan, memory, mut groups) = looks.swap_remove(at);
-        for (group, holding) in &mut groups {
+        // These were read at the end.
+        for (group, holding) in groups.iter_mut().filter(|_| !freed) {
             holding.memory_stat_sock = inputs.memory_stats.get(group).copied();
         }
         for gap in &scan.gaps {
