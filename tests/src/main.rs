@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use tcpress_lab::{demo, matrix, recipe::Recipe, scenario, sys, tcpress::Settings};
+use tcpress_lab::{bench, demo, matrix, recipe::Recipe, scenario, sys, tcpress::Settings};
 
 /// Workloads and scenarios that provoke what tcpress measures.
 #[derive(Parser)]
@@ -48,6 +48,9 @@ enum Command {
         #[arg(long, value_name = "NAME", num_args = 1..)]
         only: Vec<String>,
     },
+    /// Measure what an answer costs beside that of another tool.
+    #[command(subcommand)]
+    Bench(bench::Bench),
     /// Print the names of all scenarios.
     List,
     /// Run one scenario in this process; `scenarios` does it for each.
@@ -85,6 +88,7 @@ fn run(command: Command) -> Result<ExitCode> {
             out, types_only, ..
         } if types_only => return matrix::types_only(&out),
         Command::Matrix { out, only, .. } => return matrix::run(&out, &only),
+        Command::Bench(bench) => bench.run()?,
         Command::List => scenario::list()?,
         Command::Scenario { name } => return scenario::run_one(&name),
         Command::Pause => {

@@ -1,7 +1,7 @@
 //! A pod as kubelet and runtime leave it on a node, without either: cgroup slice and scopes, a network namespace that a
 //! pause process holds, a port on the bridge, and the log folder that carries the pod's name.
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
 
@@ -121,6 +121,11 @@ impl Pod {
     /// The inode number of its network namespace, as decimal digits.
     pub fn netns(&self) -> Result<String> {
         netns::inode_of(self.netns_pid())
+    }
+
+    /// Its network namespace as a file.
+    pub fn netns_file(&self) -> Result<File> {
+        File::open(self.proc("ns/net")).context("no network namespace")
     }
 
     /// A file of `/proc/PID` of a process in its network namespace.

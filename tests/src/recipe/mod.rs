@@ -3,6 +3,7 @@
 //! prints its result as the last line.
 
 pub mod abandon;
+pub mod crowd;
 pub mod deaf_listener;
 pub mod echo;
 pub mod held_lock;
@@ -50,6 +51,8 @@ pub enum Recipe {
     Abandon(abandon::Args),
     /// A socket whose lock is held in the middle of a read.
     HeldLock(held_lock::Args),
+    /// Very many connections of one process with itself.
+    Crowd(crowd::Args),
     /// Takes the connections of another process over.
     TakeOver(take_over::Args),
 }
@@ -70,6 +73,7 @@ impl Recipe {
             Self::DeafListener(args) => deaf_listener::run(args),
             Self::Abandon(args) => abandon::run(args),
             Self::HeldLock(args) => held_lock::run(args),
+            Self::Crowd(args) => crowd::run(args),
             Self::TakeOver(args) => take_over::run(args),
         }
     }
