@@ -165,7 +165,7 @@ pub(super) fn explained_share() -> Result<Outcome> {
     let limits = TcpMem::set(65_536, 98_304, 131_072)?;
     let _server = readers.recipe("leak-server --listen 0.0.0.0:8080")?;
     let client = senders.recipe(&format!(
-        "leak-client --to {} --connections 300 --bytes 300000 --send-buffer 100000 --patience 500",
+        "leak-client --to {} --connections 250 --bytes 300000 --send-buffer 100000 --patience 500",
         readers.endpoint(8080)
     ))?;
     client.done(PATIENCE)?;
