@@ -86,10 +86,8 @@ pub fn run(args: &Args) -> Result<()> {
             sys::reset_on_close(stream)?;
         }
     }
-    let streams = match args.then {
-        Then::Stay => streams,
-        Then::Close | Then::Reset => Vec::new(),
-    };
+    // Those that do not stay are closed here.
+    let streams = (args.then == Then::Stay).then_some(streams);
     let total: usize = sent.iter().sum();
     say(&json!({"done": true, "connections": args.connections, "sent_bytes": total}))?;
     sys::wait_for_stop();

@@ -35,6 +35,7 @@ pub fn advice(case: &Case<'_>, decision: &Decision) -> Vec<Advice> {
                 list.extend(restart(case, accused));
                 list.extend(delete(case, accused));
             }
+            list.push(end_no_sockets());
             list.extend(keep_tcp_mem(case));
         }
         Kind::OrphanFlood => {
@@ -232,6 +233,15 @@ fn keep_tcp_mem(case: &Case<'_>) -> Option<Advice> {
         "A lower limit would refuse segments of every workload on the node.",
         "Nobody.",
     ))
+}
+
+/// Ending connections looks like a cure: `tcp_abort` empties the send queue, and what was received stays with the descriptor.
+fn end_no_sockets() -> Advice {
+    plain(
+        "Do not end the sockets with `ss -K`.",
+        "What was received stays allocated until the application closes its descriptor; the sockets only vanish from every table.",
+        "Nobody.",
+    )
 }
 
 fn move_load(case: &Case<'_>) -> Advice {
