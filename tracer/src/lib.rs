@@ -2,12 +2,13 @@
 //!
 //! The library behind the binary `tcpress`. Its pure core ([`decode`], [`aggregate`], [`kernel::plan`],
 //! [`diagnose`], [`report`], [`output`]) does no I/O and reads no clock; everything that touches the
-//! machine stands at the edge ([`probe`], [`holders`], [`indicators`], [`attribute`], [`cli`]).
+//! machine stands at the edge ([`probe`], [`holders`], [`indicators`], [`attribute`], [`context`], [`cli`]).
 
 pub mod aggregate;
 
 pub mod attribute;
 pub mod cli;
+pub mod context;
 pub mod decode;
 pub mod diagnose;
 #[cfg(test)]

@@ -9,18 +9,19 @@ use std::{
 };
 
 use anyhow::Context as _;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{Bounds, Format, Paths, follow, stop};
 use crate::{
     attribute::{Attributor, Sources},
+    context::Observer,
     diagnose::recovery,
     holders::Progress,
     indicators::reserve,
     kernel::{Plan, plan},
     output::{json, table},
     report::{Node, Report},
-    session::{Observation, Survey, Watch, node, settings, survey},
+    session::{Observation, Survey, Watch, node, observer, settings, survey},
 };
 
 /// Between two readings of the kernel's counters within the window, for namespaces that die in it.
@@ -102,7 +103,8 @@ pub(super) async fn window(paths: &Paths, args: &Args) -> anyhow::Result<(Report
     let node = node(&sources.proc, start.memory.page_size);
     let (observation, end) = if args.duration.is_zero() {
         let plan = Plan::impossible("a snapshot traces nothing".to_owned());
-        let snapshot = Observation::untraced(
+        let observer = observer(&sources, &attributor, &start.scan);
+        let mut snapshot = Observation::untraced(
             plan,
             &sources,
             attributor,
@@ -110,6 +112,7 @@ pub(super) async fn window(paths: &Paths, args: &Args) -> anyhow::Result<(Report
             start,
             Duration::ZERO,
         );
+        snapshot.explain(observer);
         (snapshot, End::Time)
     } else {
         provisional(&sources, &attributor, &start, &node);
@@ -147,31 +150,56 @@ async fn observe(
     } else {
         open_watch(paths, &args.bounds, &sources, args.selfcheck)
     };
-    match watch {
+    let mut observer = observer(&sources, &attributor, &start.scan);
+    let (mut observation, ended) = match watch {
         Ok(mut watch) => {
             watch.attributor = attributor;
             super::say(&format!("tracing: {} probes", watch.probes()));
-            let ended = collect(&mut watch, args.duration).await?;
+            let ended = collect(&mut watch, &mut observer, args.duration).await?;
             let observation = watch.close(start, &Progress::new(&super::say))?;
-            Ok((observation, ended))
+            (observation, ended)
         }
         Err(why) => {
             if !args.no_bpf {
                 super::say(&format!("not tracing: {why}; answering from counters"));
             }
             let begun = Instant::now();
-            let ended = tokio::select! {
-                () = tokio::time::sleep(args.duration) => End::Time,
-                () = stop() => End::Stop,
-            };
+            let ended = wait(&mut observer, args.duration).await;
             let elapsed = begun.elapsed();
             let end = survey(&sources.proc, &Progress::new(&super::say));
             let plan = Plan::impossible(why);
             let observation =
                 Observation::untraced(plan, &sources, attributor, start, end, elapsed);
-            Ok((observation, ended))
+            (observation, ended)
+        }
+    };
+    observation.explain(observer);
+    Ok((observation, ended))
+}
+
+/// Lets a window pass in which nothing is traced.
+async fn wait(observer: &mut Observer, duration: Duration) -> End {
+    let end = tokio::time::sleep(duration);
+    tokio::pin!(end);
+    let stopped = stop();
+    tokio::pin!(stopped);
+    let mut looks = looks().await;
+    loop {
+        tokio::select! {
+            () = &mut end => return End::Time,
+            () = &mut stopped => return End::Stop,
+            _ = looks.tick() => observer.look(&[]),
         }
     }
+}
+
+/// Ticks of looks within a window.
+async fn looks() -> Interval {
+    let mut looks = tokio::time::interval(BETWEEN_LOOKS);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first is due at once, and the baseline has just been taken.
+    looks.tick().await;
+    looks
 }
 
 /// A window with as many probes as this kernel takes; else why not.
@@ -199,20 +227,24 @@ pub(super) fn open_watch(
     .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
 }
 
-async fn collect(watch: &mut Watch, duration: Duration) -> anyhow::Result<End> {
+async fn collect(
+    watch: &mut Watch,
+    observer: &mut Observer,
+    duration: Duration,
+) -> anyhow::Result<End> {
     let end = tokio::time::sleep(duration);
     tokio::pin!(end);
     let stopped = stop();
     tokio::pin!(stopped);
-    let mut looks = tokio::time::interval(BETWEEN_LOOKS);
-    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first is due at once, and the baseline has just been taken.
-    looks.tick().await;
+    let mut looks = looks().await;
     loop {
         tokio::select! {
             () = &mut end => return Ok(End::Time),
             () = &mut stopped => return Ok(End::Stop),
-            _ = looks.tick() => watch.look(),
+            _ = looks.tick() => {
+                watch.look();
+                observer.look(&watch.named());
+            }
             events = watch.next() => {
                 let events = events.context("cannot read evidence")?;
                 watch.keep(events);

@@ -216,7 +216,7 @@ fn number(name: &CStr) -> Option<i32> {
 }
 
 /// The number in `socket:[N]`.
-fn socket_inode(target: &[u8]) -> Option<u32> {
+pub(crate) fn socket_inode(target: &[u8]) -> Option<u32> {
     let digits = target.strip_prefix(b"socket:[")?.strip_suffix(b"]")?;
     str::from_utf8(digits).ok()?.parse().ok()
 }

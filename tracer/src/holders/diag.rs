@@ -32,7 +32,7 @@ const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_DUMP_INTR: u16 = 0x10;
 const NLM_F_DUMP: u16 = 0x300;
-const INET_DIAG_INFO: u16 = 2;
+pub(super) const INET_DIAG_INFO: u16 = 2;
 const INET_DIAG_SKMEMINFO: u16 = 7;
 const INET_DIAG_CGROUP_ID: u16 = 21;
 /// `INET_DIAG_SKMEMINFO` among the extensions asked for.
@@ -103,6 +103,47 @@ pub fn request_both(sequence: u32) -> [u8; REQUEST_BOTH] {
 #[must_use]
 pub fn request_windows(sequence: u32) -> [u8; REQUEST_BOTH] {
     both(sequence, INFO_BIT, RECEIVING_STATES)
+}
+
+/// The request for `tcp_info` of one socket, by its ends and cookie. The kernel takes the socket's lock to tell it.
+pub(super) fn request_one(socket: &Socket) -> [u8; REQUEST] {
+    let octets = |ip: IpAddr| match ip {
+        IpAddr::V4(ip) => ip.octets().to_vec(),
+        IpAddr::V6(ip) => ip.octets().to_vec(),
+    };
+    let family = match socket.local.ip() {
+        IpAddr::V4(_) => libc::AF_INET,
+        IpAddr::V6(_) => libc::AF_INET6,
+    };
+    let mut bytes = [0; REQUEST];
+    header(&mut bytes, SOCK_DIAG_BY_FAMILY, 1);
+    // One socket, no list.
+    bytes[6..8].copy_from_slice(&NLM_F_REQUEST.to_ne_bytes());
+    bytes[HEADER] = family as u8;
+    // IPPROTO_TCP
+    bytes[HEADER + 1] = 6;
+    bytes[HEADER + 2] = INFO_BIT;
+    bytes[HEADER + 4..HEADER + 8].copy_from_slice(&ALL_STATES.to_ne_bytes());
+    bytes[HEADER + 8..HEADER + 10].copy_from_slice(&socket.local.port().to_be_bytes());
+    bytes[HEADER + 10..HEADER + 12].copy_from_slice(&socket.remote.port().to_be_bytes());
+    for (at, end) in [(12, socket.local), (28, socket.remote)] {
+        let (at, octets) = (HEADER + at, octets(end.ip()));
+        bytes[at..at + octets.len()].copy_from_slice(&octets);
+    }
+    // Two numbers of 32 bits, the lower one first.
+    let halves = [socket.cookie as u32, (socket.cookie >> 32) as u32];
+    for (at, half) in [48, 52].into_iter().zip(halves) {
+        bytes[HEADER + at..HEADER + at + 4].copy_from_slice(&half.to_ne_bytes());
+    }
+    bytes
+}
+
+/// The attributes in the answer to [`request_one`]; `None` where it is an error, or cut off.
+pub(super) fn one(datagram: &[u8]) -> Option<&[u8]> {
+    let length = usize::try_from(u32_at(datagram, 0)?).ok()?;
+    let message = datagram.get(..length)?;
+    let found = u16_at(message, 4)? == SOCK_DIAG_BY_FAMILY;
+    message.get(HEADER + DIAG_MSG..).filter(|_| found)
 }
 
 fn both(sequence: u32, extensions: u8, states: u32) -> [u8; REQUEST_BOTH] {
@@ -251,7 +292,7 @@ pub(super) fn memory(value: &[u8]) -> Option<SocketMemory> {
 }
 
 /// Attributes up to the first that is cut off.
-struct Attributes<'a>(&'a [u8]);
+pub(super) struct Attributes<'a>(pub(super) &'a [u8]);
 
 impl<'a> Iterator for Attributes<'a> {
     type Item = (u16, &'a [u8]);
@@ -273,7 +314,7 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes_at(bytes, at).map(u16::from_ne_bytes)
 }
 
-fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes_at(bytes, at).map(u32::from_ne_bytes)
 }
 

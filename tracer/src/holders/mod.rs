@@ -8,6 +8,7 @@ pub mod proc_tcp;
 mod progress;
 pub mod scan;
 pub mod socket;
+pub mod tcp_info;
 mod unlisted;
 
 pub use progress::Progress;

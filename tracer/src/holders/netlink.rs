@@ -99,6 +99,24 @@ pub(super) fn dump_windows(netns_inum: u32, deadline: Instant) -> Result<Dump, D
     asker.ask(|sequence| diag::request_windows(sequence).to_vec())
 }
 
+/// Sends one request in the network namespace that the calling thread is in, and gives the first answer.
+pub(super) fn exchange(request: &[u8]) -> io::Result<Vec<u8>> {
+    let socket = open()?;
+    send(&socket, request)?;
+    let mut buffer = vec![0_u8; BUFFER];
+    // SAFETY: the pointer and length are those of a buffer that outlives the call.
+    let got = unsafe {
+        libc::recv(
+            socket.as_raw_fd(),
+            buffer.as_mut_ptr().cast(),
+            buffer.len(),
+            0,
+        )
+    };
+    buffer.truncate(usize::try_from(got).map_err(|_| io::Error::last_os_error())?);
+    Ok(buffer)
+}
+
 struct Asker {
     socket: OwnedFd,
     sequence: u32,

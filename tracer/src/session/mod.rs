@@ -2,6 +2,7 @@
 //! ties sources and probes together; it decides nothing about what they mean.
 
 mod bracket;
+mod explain;
 mod largest;
 mod observation;
 mod peak;
@@ -11,6 +12,7 @@ mod survey;
 mod watch;
 
 pub use bracket::{Bracket, bracket};
+pub use explain::{observer, owners};
 pub use observation::{Observation, wall_clock};
 pub use peak::Peak;
 pub use settings::settings;

@@ -168,7 +168,7 @@ impl Observation {
     /// Owners of keys whose ids tell nothing, as on hosts with cgroup v1, by the sockets of them that a scan found: by cookie, or,
     /// where the kernel had given them none when they were seen, by their ends. Only where all of them are of one owner:
     /// to name one of several would accuse the innocent.
-    fn owners_by_socket(&self) -> HashMap<TallyKey, Owner> {
+    pub(super) fn owners_by_socket(&self) -> HashMap<TallyKey, Owner> {
         let scanned = || self.start.scan.sockets.iter().chain(&self.end.scan.sockets);
         let by_cookie: HashMap<u64, &Socket> =
             scanned().map(|socket| (socket.cookie, socket)).collect();

@@ -12,7 +12,9 @@ use jiff::Timestamp;
 use tracer_common::{EventRecord, Layout, Settings, SocketState, TimelineRecord, lost, selfcheck};
 
 use super::{
-    Bracket, Observation, Survey, bracket, largest,
+    Bracket, Observation, Survey, bracket,
+    explain::owners,
+    largest,
     peak::Climb,
     pressed::pressed,
     survey,
@@ -20,7 +22,7 @@ use super::{
 };
 use crate::{
     aggregate,
-    attribute::{Attributor, Sources},
+    attribute::{Attributor, Owner, Sources},
     decode,
     holders::Progress,
     indicators::{
@@ -188,6 +190,12 @@ impl Watch {
                 Err(error) => *self.refused.entry(error.to_string()).or_default() += 1,
             }
         }
+    }
+
+    /// Owners that evidence has named so far.
+    #[must_use]
+    pub fn named(&self) -> Vec<Owner> {
+        owners(self.kept.iter().map(|event| &event.owner), &self.attributor)
     }
 
     /// Keeps evidence for the report.

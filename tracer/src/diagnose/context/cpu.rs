@@ -2,7 +2,7 @@
 
 use super::{BUSY, Ruled, STALLED, THROTTLED, say, stalled};
 use crate::{
-    output::{size, text},
+    output::size,
     report::context::{Cpu, Ruling},
 };
 
@@ -42,12 +42,8 @@ pub(super) fn rule(cpu: &Cpu) -> Ruled {
         let quota = cpu
             .quota_cpus
             .map_or_else(String::new, |cpus| format!(" by a quota of {cpus:.2} CPUs"));
-        let cgroup = cpu
-            .throttled_cgroup
-            .as_deref()
-            .map_or_else(String::new, |path| format!(" of {}", text::name(path)));
         figures.push(format!(
-            "throttled in {} of {}{quota}{cgroup}",
+            "throttled in {} of {}{quota}",
             size::percent(share),
             size::count(cpu.periods.unwrap_or(0), "period"),
         ));
