@@ -169,6 +169,13 @@ impl Pod {
         self.run("tc", &arguments).map(drop)
     }
 
+    /// Lets the pod's link lose some of a hundred packets that it sends.
+    pub fn lose(&self, percent: u32) -> Result<()> {
+        let wire = self.wire.as_ref().context("a pod on the host network")?;
+        let arguments = format!("qdisc add dev eth0 root netem loss {percent}%");
+        network::run_in(wire.netns.file(), "tc", &arguments).map(drop)
+    }
+
     /// Pulls the pod's cable at the node, and takes its loopback device down: nothing goes in or out or around any more, and no
     /// socket is told.
     pub fn cut(&self) -> Result<()> {

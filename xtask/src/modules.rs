@@ -51,6 +51,7 @@ pub(crate) const ON_DEMAND: &[&str] = &[
     "tls",
     "virtio_net",
     "virtio_console",
+    "null_blk",
 ];
 
 /// A module, ready to be put into a guest.

@@ -7,6 +7,7 @@ pub mod crowd;
 pub mod deaf_listener;
 pub mod echo;
 pub mod held_lock;
+pub mod hindrance;
 pub mod leak_client;
 pub mod leak_server;
 pub mod repair;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use serde_json::json;
 
+use super::hindrance::Hindrance;
 use super::{accept, listen, listen_mptcp, say};
 use crate::bpf::SockMap;
 use crate::sys;
@@ -43,6 +44,12 @@ pub struct Args {
     /// Take connections of Multipath TCP too.
     #[arg(long)]
     pub mptcp: bool,
+    /// Once this many connections have shrunk their buffer, do something else than reading, for ever.
+    #[arg(long, requires_all = ["then", "shrink_to"])]
+    pub after: Option<usize>,
+    /// What to do then.
+    #[arg(long, requires = "after")]
+    pub then: Option<Hindrance>,
 }
 
 /// One accepted connection.
@@ -85,6 +92,11 @@ pub fn run(args: &Args) -> Result<()> {
         }
         for connection in &mut connections {
             connection.turn(args)?;
+        }
+        if let (Some(after), Some(hindrance)) = (args.after, args.then)
+            && connections.iter().filter(|it| it.shrunk).count() >= after
+        {
+            hindrance.suffer()?;
         }
         sys::readable(&[listener.as_raw_fd()], Duration::from_millis(2))?;
     }

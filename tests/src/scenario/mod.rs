@@ -22,6 +22,7 @@ mod stalls;
 mod storm;
 mod truth;
 mod unknown;
+mod waits;
 
 pub use runner::{Results, list, refuse_on_a_real_node, run_all, run_each, run_one, sweep};
 
@@ -117,6 +118,12 @@ pub const ALL: &[Scenario] = &[
     scenario("killed", 120, ends::killed).once(),
     scenario("broken_probes", 180, broken::broken_probes),
     scenario("flavours", 120, flavour::flavours),
+    scenario("reader_idle", 60, waits::idle).once(),
+    scenario("reader_cpu", 60, waits::cpu).once(),
+    scenario("reader_lock", 60, waits::lock).once(),
+    scenario("reader_memory", 60, waits::memory),
+    scenario("reader_io", 60, waits::io),
+    scenario("lossy_link", 60, waits::lossy_link).once(),
     scenario("trace", 90, signals::trace).once(),
     scenario("rate_limit", 120, signals::rate_limit).once(),
     scenario("ring_full", 120, signals::ring_full).once(),
