@@ -32,6 +32,8 @@ pub struct Pod {
     pub uid: String,
     /// Id of the container that runs the workload: 64 hex digits.
     pub container: String,
+    /// Id of the sandbox, in whose cgroup the pause process is.
+    pub sandbox: String,
     scope: PathBuf,
     logs: PathBuf,
     wire: Option<Wire>,
@@ -53,7 +55,7 @@ impl Pod {
     /// Makes a pod with a network namespace of its own.
     pub fn new(network: &Network, namespace: &str, name: &str) -> Result<Self> {
         let mut pod = Self::on_host_network(namespace, name)?;
-        let sandbox = cgroup::container_path(&pod.uid, &container_id()?);
+        let sandbox = cgroup::container_path(&pod.uid, &pod.sandbox);
         cgroup::create(&sandbox)?;
         let netns = Netns::new(Some(&sandbox))?;
         // As between hosts: see the other end of the wire.
@@ -69,7 +71,7 @@ impl Pod {
 
     /// Makes a pod that shares the node's network: cgroup and log folder only.
     pub fn on_host_network(namespace: &str, name: &str) -> Result<Self> {
-        let (uid, container) = (uuid()?, container_id()?);
+        let (uid, container, sandbox) = (uuid()?, container_id()?, container_id()?);
         let scope = cgroup::container_path(&uid, &container);
         let logs = Path::new(LOGS).join(format!("{namespace}_{name}_{uid}"));
         let (namespace, name) = (namespace.to_owned(), name.to_owned());
@@ -78,6 +80,7 @@ impl Pod {
             name,
             uid,
             container,
+            sandbox,
             scope,
             logs,
             wire: None,

@@ -6,6 +6,9 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tonic::transport::{Channel, Endpoint, Error, Uri};
 
+/// Bytes of headers that a server may send with an answer.
+const HEADERS_MAX: u32 = 64 * 1024;
+
 /// Connects to the runtime that listens at `path`. The channel connects anew where the runtime was
 /// restarted; it has no deadline of its own.
 ///
@@ -19,6 +22,7 @@ pub async fn connect(path: &Path) -> Result<Channel, Error> {
     });
     // HTTP/2 wants a host's name; Unix sockets have none, and servers expect this one.
     Endpoint::from_static("http://localhost")
+        .http2_max_header_list_size(HEADERS_MAX)
         .connect_with_connector(connector)
         .await
 }

@@ -1,9 +1,9 @@
 //! Which owners are one line of a report: containers of one pod, sub-cgroups of one container or unit.
 //! It compares names that attribution has found and finds none itself.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
-use crate::attribute::{Owner, OwnerKind};
+use crate::attribute::{ContainerFacts, Owner, OwnerKind};
 
 /// What makes two owners one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -52,8 +52,8 @@ fn unit_path(owner: &Owner) -> Option<String> {
     None
 }
 
-/// One owner that stands for all members of a group: what they agree on. A container id is kept only
-/// when there is just one; a cgroup path is cut to what they share.
+/// One owner that stands for all members of a group: what they agree on, and of a pod what any of them knows. A container is kept
+/// only when there is just one, its name and image also where it was restarted; a cgroup path is cut to what they share.
 #[must_use]
 pub fn representative(members: &BTreeSet<Owner>) -> Owner {
     let mut all = members.iter();
@@ -62,18 +62,47 @@ pub fn representative(members: &BTreeSet<Owner>) -> Owner {
     };
     let mut owner = first.clone();
     for other in all {
+        // Whoever knows the name knows where it came from.
+        if owner.pod.is_none() && other.pod.is_some() {
+            owner.source = other.source;
+        }
         fill(&mut owner.namespace, &other.namespace);
         fill(&mut owner.pod, &other.pod);
         fill(&mut owner.pod_uid, &other.pod_uid);
         fill(&mut owner.qos, &other.qos);
         fill(&mut owner.unit, &other.unit);
         fill(&mut owner.source, &other.source);
+        fill(&mut owner.found, &other.found);
+        fill(&mut owner.about_pod, &other.about_pod);
     }
     owner.container_id = agreed(members, |o| &o.container_id);
+    owner.about_container = shared_container(members);
     owner.process = agreed(members, |o| &o.process);
     owner.cgroup_id = agreed(members, |o| &o.cgroup_id);
     owner.cgroup_path = shared_path(members);
     owner
+}
+
+/// What is known of the container that all members are of: several ids with one name are one that was restarted.
+fn shared_container(members: &BTreeSet<Owner>) -> Option<Arc<ContainerFacts>> {
+    let about = |o: &Owner| o.about_container.clone();
+    let all: Vec<_> = members.iter().map(about).collect::<Option<_>>()?;
+    let first = all.first()?;
+    if all.iter().all(|other| other == first) {
+        return Some(first.clone());
+    }
+    let name = first
+        .name
+        .clone()
+        .filter(|_| all.iter().all(|other| other.name == first.name))?;
+    let image = first
+        .image
+        .clone()
+        .filter(|_| all.iter().all(|other| other.image == first.image));
+    Some(Arc::new(ContainerFacts {
+        name: Some(name),
+        image,
+    }))
 }
 
 /// Takes over what is not known yet.
@@ -120,6 +149,7 @@ pub fn is_within(path: &str, root: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::attribute::{PodFacts, Sandbox, Source};
 
     fn container(uid: &str, id: &str) -> Owner {
         Owner {
@@ -152,6 +182,54 @@ mod tests {
         let both = representative(&BTreeSet::from([container("u1", "aa"), named]));
         assert_eq!(both.pod.as_deref(), Some("redis-0"));
         assert_eq!(both.container_id.as_deref(), Some("aa"));
+    }
+
+    #[test]
+    fn a_restarted_container_keeps_its_name_and_the_pod_what_anybody_knows() {
+        let facts = |name: &str, image: &str| {
+            Some(Arc::new(ContainerFacts {
+                name: Some(name.into()),
+                image: Some(image.into()),
+            }))
+        };
+        let told = Owner {
+            pod: Some("redis-0".into()),
+            source: Some(Source::Cri),
+            about_pod: Some(Arc::new(PodFacts {
+                sandbox: Some(Sandbox::Kata),
+                ..PodFacts::default()
+            })),
+            about_container: facts("redis", "redis:7"),
+            ..container("u1", "bbb")
+        };
+        let early = Owner {
+            source: Some(Source::CgroupPath),
+            about_container: facts("redis", "redis:6"),
+            ..container("u1", "aa")
+        };
+        let both = representative(&BTreeSet::from([early.clone(), told.clone()]));
+        assert_eq!(both.source, Some(Source::Cri), "where the name came from");
+        assert_eq!(both.about_pod, told.about_pod);
+        assert_eq!(
+            (both.container_id, both.about_container),
+            (
+                None,
+                Some(Arc::new(ContainerFacts {
+                    name: Some("redis".into()),
+                    image: None,
+                }))
+            )
+        );
+        // Two containers, or one of which nothing is known.
+        let sidecar = Owner {
+            about_container: facts("proxy", "redis:7"),
+            ..container("u1", "cccc")
+        };
+        let silent = container("u1", "dd");
+        for other in [sidecar, silent] {
+            let both = representative(&BTreeSet::from([told.clone(), other]));
+            assert_eq!(both.about_container, None);
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! `/kubepods/burstable/pod<uid>/<cid>`, and systemd,
 //! `/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod<uid_>.slice/cri-containerd-<cid>.scope`,
 //! both possibly below other cgroups (nodes in containers) and with deeper ones inside. The outermost pod
-//! or container of this node is meant: what runs within it made its own cgroups. The text is not trusted:
+//! or container of this node is meant: what runs within it made its own cgroups. Who reads within a cgroup
+//! namespace sees `..` for what lies above its own cgroup: `/../pod<uid>/<cid>`. The text is not trusted:
 //! whatever does not fit is no pod.
 //!
 //! ```
@@ -95,8 +96,10 @@ fn components(path: &str) -> impl Iterator<Item = &str> {
 }
 
 fn pod(components: &[&str]) -> Option<PathFacts> {
+    let relative = components.first() == Some(&"..");
     let mut inside = false;
-    let mut qos = Qos::Guaranteed;
+    // Without a word on it a pod is guaranteed, unless that word may stand in what is not seen.
+    let mut qos = (!relative).then_some(Qos::Guaranteed);
     for (index, &component) in components.iter().enumerate() {
         let (slice, wrong_driver) = match component.split_once(':') {
             // The runtime was told cgroupfs and the kubelet systemd: SLICE:PREFIX:ID in one component.
@@ -104,8 +107,10 @@ fn pod(components: &[&str]) -> Option<PathFacts> {
             None => (component, None),
         };
         let found = if let Some((class, uid)) = pod_slice(slice) {
-            Some((class, token(uid)?.replace('_', "-")))
-        } else if inside && let Some(uid) = component.strip_prefix("pod").and_then(token) {
+            Some((Some(class), token(uid)?.replace('_', "-")))
+        } else if let Some(uid) = component.strip_prefix("pod").and_then(token)
+            && (inside || relative && is_uid(uid))
+        {
             Some((qos, uid.to_owned()))
         } else {
             None
@@ -113,7 +118,7 @@ fn pod(components: &[&str]) -> Option<PathFacts> {
         if let Some((qos, uid)) = found {
             let mut facts = PathFacts {
                 pod_uid: Some(uid),
-                qos: Some(qos),
+                qos,
                 depth: index + 1,
                 ..PathFacts::default()
             };
@@ -134,9 +139,9 @@ fn pod(components: &[&str]) -> Option<PathFacts> {
             return Some(facts);
         }
         match component {
-            "kubepods" => inside = true,
-            "burstable" if inside => qos = Qos::Burstable,
-            "besteffort" if inside => qos = Qos::BestEffort,
+            "kubepods" => (inside, qos) = (true, Some(Qos::Guaranteed)),
+            "burstable" if inside || relative => qos = Some(Qos::Burstable),
+            "besteffort" if inside || relative => qos = Some(Qos::BestEffort),
             _ => {}
         }
     }
@@ -255,6 +260,16 @@ fn is_unit(component: &str) -> bool {
 
 fn is_slice(component: &str) -> bool {
     component.len() > ".slice".len() && component.ends_with(".slice")
+}
+
+/// UIDs of pods are UUIDs, those of static pods 32 hexadecimal digits.
+fn is_uid(text: &str) -> bool {
+    let digits = text.bytes().filter(|byte| *byte != b'-');
+    matches!(text.len(), 32 | 36)
+        && text
+            .bytes()
+            .all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+        && digits.count() == 32
 }
 
 /// Ids of containers are 64 hexadecimal digits, or 12 of them where they were shortened.

@@ -10,7 +10,7 @@ use std::{
     collections::{HashMap, HashSet, VecDeque},
     ffi::CString,
     fs,
-    io::ErrorKind,
+    io::{self, ErrorKind},
     mem::MaybeUninit,
     os::unix::{ffi::OsStrExt, fs::DirEntryExt, fs::MetadataExt},
     path::{Path, PathBuf},
@@ -25,6 +25,9 @@ use crate::indicators::mountinfo;
 pub const CGROUPS_MAX: usize = 200_000;
 /// Levels that a walk goes down.
 pub const DEPTH_MAX: usize = 64;
+
+/// Id of the root of a hierarchy: the first number that kernfs gives (`__kernfs_new_node`).
+pub const ROOT_ID: u64 = 1;
 
 /// Paths by id.
 #[derive(Clone, Debug)]
@@ -161,26 +164,36 @@ impl CgroupTable {
     /// Walks the mount of the default hierarchy: learns every cgroup, and notes which are gone. The gaps
     /// of the last walk are replaced.
     pub fn walk(&mut self, root: &Path) {
+        self.walk_with(root, |_| {});
+    }
+
+    /// The same; `before` is told each folder before it is listed.
+    fn walk_with(&mut self, root: &Path, mut before: impl FnMut(&Path)) {
         let mut seen = HashSet::new();
         let (mut deep, mut unreadable) = (0_u64, 0_u64);
         self.walk_gaps.clear();
-        match fs::metadata(root) {
+        let root_id = match fs::metadata(root) {
             Ok(metadata) => {
                 self.learn(metadata.ino(), "/");
                 seen.insert(metadata.ino());
+                metadata.ino()
             }
             Err(error) => {
                 self.walk_gaps.push(format!("{}: {error}", root.display()));
                 return;
             }
-        }
-        let mut pending = vec![(root.to_path_buf(), String::new(), 0_usize)];
+        };
+        let mut pending = vec![(root_id, root.to_path_buf(), String::new(), 0_usize)];
         let mut full = false;
-        while let Some((folder, path, depth)) = pending.pop() {
+        while let Some((id, folder, path, depth)) = pending.pop() {
+            before(&folder);
             let entries = match fs::read_dir(&folder) {
                 Ok(entries) => entries,
-                // Gone between listing and looking.
-                Err(error) if error.kind() == ErrorKind::NotFound => continue,
+                // Gone between listing and looking: no gap, its name is known.
+                Err(error) if is_gone(&error) => {
+                    seen.remove(&id);
+                    continue;
+                }
                 Err(_) => {
                     unreadable += 1;
                     continue;
@@ -201,7 +214,7 @@ impl CgroupTable {
                 let child = format!("{path}/{}", entry.file_name().to_string_lossy());
                 self.learn(entry.ino(), &child);
                 seen.insert(entry.ino());
-                pending.push((entry.path(), child, depth + 1));
+                pending.push((entry.ino(), entry.path(), child, depth + 1));
             }
             if full {
                 break;
@@ -232,20 +245,32 @@ impl CgroupTable {
     }
 }
 
-/// Where the default hierarchy is mounted: the given folder, its `unified` (hybrid hosts), or what
-/// mountinfo names. `None` on hosts that have only v1.
+/// Where the default hierarchy is mounted: the given folder, its `unified` (hybrid hosts), the same as the first process of
+/// the node sees them, or what mountinfo names; the first that shows it from its root on, else the first that shows a part. `None`
+/// on hosts that have only v1.
 #[must_use]
 pub fn find_root(cgroup_root: &Path, proc: &Path) -> Option<PathBuf> {
-    let unified = cgroup_root.join("unified");
-    if let Some(root) = [cgroup_root, &unified]
-        .into_iter()
-        .find(|path| is_cgroup2(path))
-    {
-        return Some(root.to_path_buf());
-    }
-    let text = fs::read(proc.join("self/mountinfo")).ok()?;
-    let mounts = mountinfo::parse(&text).into_iter();
-    mounts.map(|mount| mount.at).find(|at| is_cgroup2(at))
+    let own = [cgroup_root.to_path_buf(), cgroup_root.join("unified")];
+    let node = proc.join("1/root");
+    let of_node = own.each_ref().map(|path| {
+        let below = path.strip_prefix("/").unwrap_or(path);
+        node.join(below)
+    });
+    let named = fs::read(proc.join("self/mountinfo")).unwrap_or_default();
+    let named = mountinfo::parse(&named).into_iter().map(|mount| mount.at);
+    let mut all = own.into_iter().chain(of_node).chain(named);
+    let mut part = None;
+    let whole = all.find(|path| {
+        if !is_cgroup2(path) {
+            return false;
+        }
+        let whole = fs::metadata(path).is_ok_and(|root| root.ino() == ROOT_ID);
+        if !whole && part.is_none() {
+            part = Some(path.clone());
+        }
+        whole
+    });
+    whole.or(part)
 }
 
 /// Whether memory is accounted in the default hierarchy, so that ids of memory cgroups are ids of this table.
@@ -255,6 +280,24 @@ pub fn has_memory(root: &Path) -> bool {
     fs::read_to_string(root.join("cgroup.controllers")).is_ok_and(|text| {
         text.split_ascii_whitespace()
             .any(|controller| controller == "memory")
+    })
+}
+
+/// What the kernel answers for a folder that was removed, before and after it was opened.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(libc::ENODEV)
+}
+
+/// Whether controllers by which pods are held are those of v1 hierarchies, given the text of `/proc/cgroups`: then pods have no
+/// cgroups of their own in the default one, or their sockets do not tell them.
+#[must_use]
+pub fn v1_holds_pods(text: &str) -> bool {
+    text.lines().any(|line| {
+        let mut words = line.split_ascii_whitespace();
+        let (name, hierarchy) = (words.next(), words.next());
+        let enabled = words.nth(1) == Some("1");
+        let holds = matches!(name, Some("memory" | "pids" | "cpu"));
+        holds && enabled && hierarchy.is_some_and(|number| number != "0")
     })
 }
 

@@ -32,6 +32,66 @@ fn a_walk_learns_and_notes_deaths() {
     );
 }
 
+/// Cgroups are removed while the walk goes on, each at the moment when it would be listed: no gap, the name stays, and it is among
+/// the living no more.
+#[test]
+fn cgroups_removed_in_the_middle_of_a_walk() {
+    let root = Fixture::new();
+    let pods = 20;
+    for number in 0..pods {
+        root.dir(&format!("kubepods/pod{number}/c1/inner"));
+    }
+    let paths = (0..pods).map(|number| root.path().join(format!("kubepods/pod{number}")));
+    let ids: Vec<u64> = paths.clone().map(|path| inode(&path)).collect();
+    let survivor = root.path().join("kubepods/pod7/c1/inner");
+    let mut table = CgroupTable::default();
+    table.walk_with(root.path(), |folder| {
+        let is_pod = folder.parent() == Some(&root.path().join("kubepods"));
+        if is_pod && !survivor.starts_with(folder) {
+            fs::remove_dir_all(folder).unwrap();
+        }
+    });
+    assert_eq!(table.gaps(), Vec::<String>::new());
+    for (number, id) in ids.iter().enumerate() {
+        assert_eq!(
+            table.path(*id),
+            Some(format!("/kubepods/pod{number}").as_str())
+        );
+        let lives = table.living().any(|(living, _)| living == *id);
+        assert_eq!(lives, number == 7, "pod{number}");
+    }
+    assert_eq!(
+        table.path(inode(&survivor)),
+        Some("/kubepods/pod7/c1/inner")
+    );
+
+    // The whole tree goes: what was found stays known.
+    let mut table = CgroupTable::default();
+    table.walk_with(root.path(), |folder| {
+        if folder == root.path().join("kubepods") {
+            fs::remove_dir_all(root.path()).unwrap();
+        }
+    });
+    assert_eq!((table.len(), table.gaps()), (2, Vec::new()));
+    assert_eq!(table.living().count(), 1);
+}
+
+#[test]
+fn hierarchies_of_controllers() {
+    let head = "#subsys_name\thierarchy\tnum_cgroups\tenabled\n";
+    let v2 = format!("{head}cpu\t0\t90\t1\nmemory\t0\t90\t1\nnet_cls\t3\t1\t1\n");
+    assert!(!v1_holds_pods(&v2), "a v1 hierarchy that holds no pods");
+    assert!(v1_holds_pods(&v2.replace("memory\t0", "memory\t9")));
+    assert!(v1_holds_pods(&v2.replace("cpu\t0", "cpu\t9")));
+    assert!(
+        !v1_holds_pods(&v2.replace("memory\t0\t90\t1", "memory\t9\t1\t0")),
+        "disabled"
+    );
+    for text in ["", "memory", "memory\n\n", "memory\tx"] {
+        assert!(!v1_holds_pods(text), "{text:?}");
+    }
+}
+
 #[test]
 fn the_kernel_tells_births() {
     let mut table = CgroupTable::default();

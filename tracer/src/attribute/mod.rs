@@ -1,14 +1,24 @@
 //! Who is this? An owner for every cgroup, network namespace and socket, with where each name came from.
 
+mod cgroup_ns;
 pub mod cgroup_path;
 pub mod cgroups;
+pub mod contact;
+pub mod cri;
+pub mod kept;
+pub mod live;
+pub mod log_watch;
+pub mod netns;
 pub mod owner;
 pub mod pod_logs;
 pub mod processes;
+mod residents;
 pub mod resolve;
 pub mod sources;
+pub mod workload;
 
-pub use owner::{Owner, OwnerKind, Source};
+pub use live::Live;
+pub use owner::{ContainerFacts, Owner, OwnerKind, PodFacts, Sandbox, Source};
 pub use processes::Descriptor;
 pub use resolve::Attributor;
 pub use sources::Sources;

@@ -1,5 +1,9 @@
 //! The answer of attribution: plain data, compared and ordered, never serialised as it is.
 
+use std::sync::Arc;
+
+use super::{contact::Contact, workload::Workload};
+
 /// What an owner is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OwnerKind {
@@ -26,10 +30,67 @@ pub enum OwnerKind {
 pub enum Source {
     /// The path of a cgroup.
     CgroupPath,
+    /// The socket of a container runtime.
+    Cri,
     /// A folder of `/var/log/pods`.
     PodLogs,
+    /// The network namespace, which is that of one pod's sandbox.
+    Netns,
     /// `/proc/PID`.
     Proc,
+}
+
+/// Where a pod's TCP stack is, if not in this kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Sandbox {
+    /// Kata Containers: a kernel of its own in a virtual machine.
+    Kata,
+    /// gVisor: a network stack in user space.
+    Gvisor,
+}
+
+impl Sandbox {
+    /// Its name in reports.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Kata => "kata",
+            Self::Gvisor => "gvisor",
+        }
+    }
+
+    /// By the name of a runtime handler, or the type of the runtime behind it: `kata-qemu`, `io.containerd.kata.v2`,
+    /// `runsc`, `io.containerd.runsc.v1`. Handlers are named by whoever runs the node, so one may well be neither.
+    #[must_use]
+    pub fn of(handler: &str) -> Option<Self> {
+        let handler = handler.to_ascii_lowercase();
+        let mut words = handler.split(|letter: char| !letter.is_ascii_alphanumeric());
+        words.find_map(|word| match word {
+            "kata" => Some(Self::Kata),
+            "runsc" | "gvisor" => Some(Self::Gvisor),
+            _ => None,
+        })
+    }
+}
+
+/// What the container runtime tells of a pod besides its names.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PodFacts {
+    /// What it belongs to.
+    pub workload: Option<Workload>,
+    /// Whom to call.
+    pub contact: Vec<Contact>,
+    /// Where its TCP stack is, if not in this kernel.
+    pub sandbox: Option<Sandbox>,
+}
+
+/// What the container runtime tells of a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ContainerFacts {
+    /// Its name in the pod.
+    pub name: Option<String>,
+    /// Name of its image.
+    pub image: Option<String>,
 }
 
 /// Who holds, suffers or refuses. Two sockets with equal owners are summed.
@@ -57,6 +118,12 @@ pub struct Owner {
     pub cgroup_id: Option<u64>,
     /// Where the most telling name came from.
     pub source: Option<Source>,
+    /// Where its ids came from.
+    pub found: Option<Source>,
+    /// What the container runtime tells of the pod; shared by all owners of it.
+    pub about_pod: Option<Arc<PodFacts>>,
+    /// What the container runtime tells of the container.
+    pub about_container: Option<Arc<ContainerFacts>>,
 }
 
 impl Owner {
@@ -75,6 +142,34 @@ impl Owner {
             cgroup_path: None,
             cgroup_id: None,
             source: None,
+            found: None,
+            about_pod: None,
+            about_container: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handlers_by_the_words_in_their_names() {
+        for handler in ["kata", "kata-qemu", "Kata_fc", "io.containerd.kata.v2"] {
+            assert_eq!(Sandbox::of(handler), Some(Sandbox::Kata), "{handler}");
+        }
+        for handler in ["runsc", "gvisor", "io.containerd.runsc.v1", "runsc-kvm"] {
+            assert_eq!(Sandbox::of(handler), Some(Sandbox::Gvisor), "{handler}");
+        }
+        for handler in [
+            "",
+            "runc",
+            "io.containerd.runc.v2",
+            "katana",
+            "nvidia",
+            "crun",
+        ] {
+            assert_eq!(Sandbox::of(handler), None, "{handler}");
         }
     }
 }

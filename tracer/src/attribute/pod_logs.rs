@@ -4,10 +4,14 @@
 //! manifest, 32 hexadecimal digits, the same as in the path of their cgroup. UIDs are matched whether they
 //! are written with dashes or without.
 
-use std::{collections::HashMap, fs, path::Path};
+use std::{collections::HashSet, fs, path::Path};
 
-/// Folders that are read at most; a node has a few hundred.
-const PODS_MAX: usize = 100_000;
+use super::kept::Kept;
+
+/// Names that are kept, those of the dead among them; a node has a few hundred pods.
+pub const PODS_MAX: usize = 20_000;
+/// Folders that one reading looks at.
+const FOLDERS_MAX: usize = 100_000;
 
 /// Namespace and name of a pod.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,11 +23,20 @@ pub struct PodName {
 }
 
 /// Names of pods by UID.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct PodLogs {
-    by_uid: HashMap<String, PodName>,
+    by_uid: Kept<String, PodName>,
     /// In words: what could not be read.
     pub gaps: Vec<String>,
+}
+
+impl Default for PodLogs {
+    fn default() -> Self {
+        Self {
+            by_uid: Kept::with_max(PODS_MAX),
+            gaps: Vec::new(),
+        }
+    }
 }
 
 impl PodLogs {
@@ -31,62 +44,65 @@ impl PodLogs {
     #[must_use]
     pub fn read(dir: &Path) -> Self {
         let mut logs = Self::default();
+        logs.refresh(dir);
+        logs
+    }
+
+    /// Reads the folder again: the names of pods that are gone stay, the gaps of the last reading are replaced.
+    pub fn refresh(&mut self, dir: &Path) {
+        self.gaps.clear();
         let entries = match fs::read_dir(dir) {
             Ok(entries) => entries,
             Err(error) => {
-                logs.gaps.push(format!(
+                self.gaps.push(format!(
                     "names of pods are not known from {}: {error}",
                     dir.display()
                 ));
-                return logs;
+                return;
             }
         };
-        for entry in entries {
-            if logs.by_uid.len() >= PODS_MAX {
-                logs.gaps
-                    .push(format!("more than {PODS_MAX} folders in {}", dir.display()));
-                break;
+        let mut living = HashSet::new();
+        for (number, entry) in entries.enumerate() {
+            if number >= FOLDERS_MAX {
+                self.gaps.push(format!(
+                    "more than {FOLDERS_MAX} folders in {}",
+                    dir.display()
+                ));
+                return;
             }
             match entry {
                 // A name that is not UTF-8 is not the kubelet's.
                 Ok(entry) => {
-                    if let Some(folder) = entry.file_name().to_str() {
-                        logs.learn(folder);
+                    if let Some(uid) = entry.file_name().to_str().and_then(|it| self.learn(it)) {
+                        living.insert(uid);
                     }
                 }
                 Err(error) => {
-                    logs.gaps.push(format!("{}: {error}", dir.display()));
-                    break;
+                    self.gaps.push(format!("{}: {error}", dir.display()));
+                    return;
                 }
             }
         }
-        logs
-    }
-
-    /// Takes the name of one folder; `false` when it is not one of a pod.
-    pub fn learn(&mut self, folder: &str) -> bool {
-        // Neither namespaces nor names may hold an underscore (RFC 1123).
-        let mut parts = folder.splitn(3, '_');
-        let (Some(namespace), Some(name), Some(uid)) = (parts.next(), parts.next(), parts.next())
-        else {
-            return false;
-        };
-        let uid = key(uid);
-        if namespace.is_empty() || name.is_empty() || uid.is_empty() {
-            return false;
+        self.by_uid.retain(|uid| living.contains(uid));
+        if self.by_uid.refused() > 0 {
+            self.gaps.push(format!(
+                "more than {PODS_MAX} pods in {}: the rest have no names from there",
+                dir.display()
+            ));
         }
-        let pod = PodName {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        };
-        self.by_uid.insert(uid, pod);
-        true
     }
 
-    /// Adds what a newer reading knows; the names of pods that are gone stay.
-    pub fn merge(&mut self, newer: Self) {
-        self.by_uid.extend(newer.by_uid);
-        self.gaps = newer.gaps;
+    /// Takes the name of one folder; the UID as it is looked up, or `None` when the folder is not one of a pod.
+    pub fn learn(&mut self, folder: &str) -> Option<String> {
+        let (uid, name) = parse(folder)?;
+        self.by_uid.learn(uid.clone(), name).then_some(uid)
+    }
+
+    /// Notes that a folder is gone; its name stays until the room is needed.
+    pub fn forget(&mut self, folder: &str) {
+        if let Some((uid, _)) = parse(folder) {
+            self.by_uid.forget(&uid);
+        }
     }
 
     /// Name of the pod with a UID.
@@ -94,9 +110,30 @@ impl PodLogs {
     pub fn get(&self, uid: &str) -> Option<&PodName> {
         self.by_uid.get(&key(uid))
     }
+
+    /// Whether no pod is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.by_uid.is_empty()
+    }
 }
 
-fn key(uid: &str) -> String {
+/// `NAMESPACE_NAME_UID`. Neither namespaces nor names may hold an underscore (RFC 1123).
+fn parse(folder: &str) -> Option<(String, PodName)> {
+    let mut parts = folder.splitn(3, '_');
+    let (namespace, name, uid) = (parts.next()?, parts.next()?, key(parts.next()?));
+    let whole = !namespace.is_empty() && !name.is_empty() && !uid.is_empty();
+    whole.then(|| {
+        let name = PodName {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        };
+        (uid, name)
+    })
+}
+
+/// A UID as tables of this room have it: UIDs are written with dashes or without, as those of static pods.
+pub(super) fn key(uid: &str) -> String {
     uid.chars()
         .filter(|&letter| letter != '-')
         .map(|letter| letter.to_ascii_lowercase())
@@ -157,12 +194,18 @@ mod tests {
 
     #[test]
     fn the_dead_keep_their_names() {
-        let mut logs = PodLogs::default();
-        assert!(logs.learn("shop_gone_1111"));
-        let mut newer = PodLogs::default();
-        assert!(newer.learn("shop_new_2222"));
-        logs.merge(newer);
+        let dir = Fixture::new();
+        dir.dir("shop_gone_1111");
+        let mut logs = PodLogs::read(dir.path());
+        fs::remove_dir(dir.path().join("shop_gone_1111")).unwrap();
+        dir.dir("shop_new_2222");
+        logs.refresh(dir.path());
         assert_eq!(logs.get("1111"), Some(&pod("shop", "gone")));
         assert_eq!(logs.get("2222"), Some(&pod("shop", "new")));
+        logs.forget("shop_new_2222");
+        logs.forget("rubbish");
+        assert_eq!(logs.get("2222"), Some(&pod("shop", "new")));
+        logs.refresh(Path::new("/nonexistent"));
+        assert_eq!((logs.gaps.len(), logs.by_uid.len()), (1, 2));
     }
 }

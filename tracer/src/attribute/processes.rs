@@ -7,11 +7,14 @@ use std::{
     collections::{HashMap, HashSet},
     fs,
     path::Path,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::cgroup_path::{self, PathFacts};
 use crate::holders::descriptors::{self, Go, Order, SocketFd};
+
+/// How often is looked again for the sockets of processes that ended before they could be asked who they are.
+const ROUNDS: usize = 2;
 
 /// One process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +90,16 @@ impl ProcessCgroups {
             .filter(|(_, facts)| rank(facts) < 3)
     }
 
+    /// All of them.
+    #[must_use]
+    pub fn paths(&self) -> Vec<&str> {
+        self.unified
+            .iter()
+            .chain(&self.v1)
+            .map(String::as_str)
+            .collect()
+    }
+
     /// The first path that is not a root.
     #[must_use]
     pub fn any(&self) -> Option<&str> {
@@ -151,11 +164,57 @@ impl ProcessTable {
     /// Looks for the holders of the wanted sockets, until all are found or the time is up. What was
     /// found earlier and is not wanted now stays.
     pub fn find(&mut self, proc: &Path, wanted: &HashSet<u32>, budget: Duration) {
+        self.find_with(proc, wanted, budget, |_| {});
+    }
+
+    /// The same; `between` is told each process after its descriptors were read, before it is asked who it is.
+    fn find_with(
+        &mut self,
+        proc: &Path,
+        wanted: &HashSet<u32>,
+        budget: Duration,
+        mut between: impl FnMut(i32),
+    ) {
+        let start = Instant::now();
         let mut missing: HashSet<u32> =
             wanted.iter().copied().filter(|&inode| inode != 0).collect();
-        if missing.is_empty() {
-            return;
+        // Whoever ends before it can be asked has no name any more; somebody else may hold the same sockets.
+        let mut ended = 0_usize;
+        for _ in 0..ROUNDS {
+            if missing.is_empty() {
+                return;
+            }
+            let left = budget.saturating_sub(start.elapsed());
+            let found = self.walk(proc, &mut missing, left);
+            let mut lost = HashSet::new();
+            for sockets in found.chunk_by(|a, b| a.pid == b.pid) {
+                let pid = sockets[0].pid;
+                between(pid);
+                match read(&proc.join(pid.to_string()), pid) {
+                    Some(process) => {
+                        self.insert(process, sockets.iter().map(|it| (it.inode, it.fd)));
+                    }
+                    None => {
+                        ended += 1;
+                        lost.extend(sockets.iter().map(|it| it.inode));
+                    }
+                }
+            }
+            if lost.is_empty() && (ended == 0 || missing.is_empty()) {
+                return;
+            }
+            if lost.is_empty() {
+                break;
+            }
+            missing = lost;
         }
+        self.gaps.push(format!(
+            "{ended} processes that held sockets ended while they were looked at: who they were is not known"
+        ));
+    }
+
+    /// Goes through descriptors; finds what is missing, and takes it out there.
+    fn walk(&mut self, proc: &Path, missing: &mut HashSet<u32>, budget: Duration) -> Vec<SocketFd> {
         let mut found: Vec<SocketFd> = Vec::new();
         let walk = descriptors::sockets(proc, Order::Oldest, budget, |it| {
             if missing.remove(&it.inode) {
@@ -181,25 +240,26 @@ impl ProcessTable {
                 .gaps
                 .push(format!("{} cannot be listed: {error}", proc.display())),
         }
-        for sockets in found.chunk_by(|a, b| a.pid == b.pid) {
-            let pid = sockets[0].pid;
-            let process = read(&proc.join(pid.to_string()), pid);
-            self.insert(process, sockets.iter().map(|it| (it.inode, it.fd)));
-        }
+        found
     }
 }
 
-fn read(folder: &Path, pid: i32) -> Process {
+/// Who a process is; `None` when it is gone.
+fn read(folder: &Path, pid: i32) -> Option<Process> {
     let text = |name: &str| {
-        let bytes = fs::read(folder.join(name)).unwrap_or_default();
-        String::from_utf8_lossy(&bytes).into_owned()
+        let bytes = fs::read(folder.join(name)).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
     };
-    let command = text("comm");
-    Process {
+    let (command, cgroups) = (text("comm"), text("cgroup"));
+    if command.is_none() && cgroups.is_none() {
+        return None;
+    }
+    let command = command.unwrap_or_default();
+    Some(Process {
         pid,
         command: command.strip_suffix('\n').unwrap_or(&command).to_owned(),
-        cgroups: ProcessCgroups::parse(&text("cgroup")),
-    }
+        cgroups: ProcessCgroups::parse(&cgroups.unwrap_or_default()),
+    })
 }
 
 #[cfg(test)]

@@ -35,6 +35,33 @@ fn finds_the_lowest_pid() {
     assert_eq!(table.get(0), None);
 }
 
+/// Processes end at the worst moment: descriptors read, name not yet.
+#[test]
+fn processes_that_end_while_they_are_looked_at() {
+    let proc = fixture();
+    let end = |pid: i32| fs::remove_dir_all(proc.path().join(pid.to_string())).unwrap();
+    let mut table = ProcessTable::default();
+    // Of 100 another process knows; 101 is of 20 alone.
+    let wanted = HashSet::from([100, 101]);
+    table.find_with(proc.path(), &wanted, BUDGET, |pid| {
+        if pid == 9 {
+            end(pid);
+        }
+    });
+    assert_eq!(table.get(100).map(|process| process.pid), Some(20));
+    assert_eq!(table.gaps, Vec::<String>::new(), "all were found");
+
+    let mut table = ProcessTable::default();
+    table.find_with(proc.path(), &wanted, BUDGET, end);
+    assert_eq!((table.get(100), table.get(101)), (None, None));
+    assert_eq!(
+        table.gaps,
+        [
+            "1 processes that held sockets ended while they were looked at: who they were is not known"
+        ]
+    );
+}
+
 #[test]
 fn time_up_and_no_procfs_are_gaps() {
     let mut table = ProcessTable::default();

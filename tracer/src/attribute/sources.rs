@@ -8,14 +8,21 @@ use std::{
     time::Duration,
 };
 
-use super::{cgroups, pod_logs::PodLogs, resolve::Attributor};
-use crate::{holders::Socket, indicators::memcg};
+use super::{
+    cgroup_ns,
+    cgroups::{self, ROOT_ID},
+    contact,
+    cri::{Hints, Sockets},
+    residents,
+    resolve::Attributor,
+};
+use crate::{
+    holders::Socket,
+    indicators::{memcg, netns::Netns},
+};
 
 /// Time for the search through descriptors.
 const DESCRIPTORS_BUDGET: Duration = Duration::from_secs(2);
-
-/// Id of the root of a hierarchy: the first number that kernfs gives (`__kernfs_new_node`).
-const ROOT_ID: u64 = 1;
 
 /// Where the tables are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,6 +33,10 @@ pub struct Sources {
     pub cgroup_root: PathBuf,
     /// Folder of the logs of pods.
     pub pod_logs: PathBuf,
+    /// Sockets of container runtimes.
+    pub cri: Sockets,
+    /// What the answers of runtimes are read with.
+    pub hints: Hints,
 }
 
 impl Default for Sources {
@@ -34,12 +45,18 @@ impl Default for Sources {
             proc: "/proc".into(),
             cgroup_root: "/sys/fs/cgroup".into(),
             pod_logs: "/var/log/pods".into(),
+            cri: Sockets::Usual,
+            hints: Hints {
+                contact_keys: contact::DEFAULT_KEYS.map(str::to_owned).into(),
+                node: Vec::new(),
+            },
         }
     }
 }
 
 impl Sources {
-    /// Reads cgroups and names of pods. Processes are looked for later, by [`Self::find_processes`].
+    /// Reads cgroups and names of pods. Processes are looked for later, by [`Self::find_processes`], and container runtimes
+    /// are asked by [`super::Live`].
     #[must_use]
     pub fn read(&self) -> Attributor {
         let mut attributor = Attributor::default();
@@ -50,7 +67,18 @@ impl Sources {
     /// Reads them again; what is gone keeps its names.
     pub fn refresh(&self, attributor: &mut Attributor) {
         attributor.notes.clear();
-        attributor.pods.merge(PodLogs::read(&self.pod_logs));
+        attributor.cri.required = matches!(self.cri, Sockets::Given(_));
+        attributor.pods.refresh(&self.pod_logs);
+        let hierarchies = fs::read_to_string(self.proc.join("cgroups")).unwrap_or_default();
+        attributor.v1_holds_pods = cgroups::v1_holds_pods(&hierarchies);
+        if attributor.v1_holds_pods {
+            attributor.notes.push(
+                "pods are held by cgroup v1 here, which sockets do not tell: owners are told by the process that holds a \
+                 socket, else by its network namespace; of sockets that were closed by the end, those of pods on the node's \
+                 own network are not told apart"
+                    .to_owned(),
+            );
+        }
         match cgroups::find_root(&self.cgroup_root, &self.proc) {
             Some(root) => {
                 attributor.notes.extend(subtree(&root));
@@ -61,6 +89,18 @@ impl Sources {
             // the process is the owner.
             None => attributor.cgroups.learn(ROOT_ID, "/"),
         }
+    }
+
+    /// Looks which pods live in the network namespaces that are listed; with `again` also in those that were looked at before and
+    /// have no cookie by which they could be known.
+    pub fn find_residents(
+        &self,
+        attributor: &mut Attributor,
+        namespaces: &[(Netns, Option<u64>)],
+        again: bool,
+    ) {
+        let seen = residents::look(&self.proc, namespaces, &attributor.namespaces, again);
+        attributor.namespaces.learn(seen);
     }
 
     /// Reads the events of all memory cgroups; `None` where no v2 hierarchy accounts memory.
@@ -89,10 +129,11 @@ impl Sources {
     /// Looks for the processes that hold those sockets whose cgroup tells nothing.
     pub fn find_processes(&self, attributor: &mut Attributor, sockets: &[Socket]) {
         let wanted = attributor.wanted_inodes(sockets);
-        attributor.processes.gaps.clear();
-        attributor
-            .processes
-            .find(&self.proc, &wanted, DESCRIPTORS_BUDGET);
+        let processes = &mut attributor.processes;
+        processes.gaps.clear();
+        let find = || processes.find(&self.proc, &wanted, DESCRIPTORS_BUDGET);
+        let ((), gap) = cgroup_ns::in_node(&self.proc, find);
+        attributor.processes.gaps.extend(gap);
     }
 
     /// Looks for the descriptors of sockets of which none is known yet, by their inodes.
@@ -100,7 +141,9 @@ impl Sources {
         let processes = &mut attributor.processes;
         let unknown = inodes.iter().copied();
         let unknown = unknown.filter(|&inode| processes.get(inode).is_none());
-        processes.find(&self.proc, &unknown.collect(), DESCRIPTORS_BUDGET);
+        let unknown: HashSet<u32> = unknown.collect();
+        let find = || processes.find(&self.proc, &unknown, DESCRIPTORS_BUDGET);
+        cgroup_ns::in_node(&self.proc, find);
     }
 
     /// Socket memory by the memory controller, in bytes, of those of some cgroups that have such a figure.
@@ -144,6 +187,7 @@ mod tests {
             proc: machine.path().join("proc"),
             cgroup_root: machine.path().join("cgroup"),
             pod_logs: machine.path().join("logs"),
+            ..Sources::default()
         };
         let mut attributor = sources.read();
         assert_eq!(attributor.gaps(), Vec::<String>::new());
@@ -153,6 +197,28 @@ mod tests {
         sources.refresh(&mut attributor);
         assert_eq!(attributor.gaps().len(), 1);
         assert_eq!(attributor.pods.get("1111").unwrap().name, "redis-0");
+    }
+
+    #[test]
+    fn a_host_whose_pods_are_held_by_v1_says_what_is_weaker() {
+        let machine = Fixture::new();
+        machine.dir("logs").file(
+            "proc/cgroups",
+            "#subsys_name\thierarchy\tnum_cgroups\tenabled\nmemory\t4\t90\t1\n",
+        );
+        let sources = Sources {
+            proc: machine.path().join("proc"),
+            cgroup_root: machine.path().join("cgroup"),
+            pod_logs: machine.path().join("logs"),
+            ..Sources::default()
+        };
+        let attributor = sources.read();
+        assert!(attributor.v1_holds_pods);
+        assert!(
+            attributor.gaps()[0].contains("cgroup v1"),
+            "{:?}",
+            attributor.gaps()
+        );
     }
 
     #[test]

@@ -19,10 +19,14 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
-    attribute::Sources,
+    attribute::{
+        Sources, contact,
+        cri::{Hints, Sockets},
+    },
     kernel,
     kernel::plan::ProbeFlavour,
     probe::{Sizes, default_budget, possible_cpus},
+    session,
 };
 
 /// Who fills the TCP memory of this node, who suffers, and which limit refused.
@@ -64,6 +68,19 @@ struct Paths {
         default_value = "/var/log/pods"
     )]
     pod_logs: PathBuf,
+    /// Socket of a container runtime (CRI version 1), may be given more than once; `none` asks nobody. Without it, whichever of
+    /// containerd, k3s, CRI-O and cri-dockerd listens at its usual place.
+    #[arg(long, global = true, value_name = "PATH")]
+    cri_socket: Vec<PathBuf>,
+    /// Labels or annotations of pods that say whom to call, the most telling first; may be given more than once.
+    #[arg(
+        long,
+        global = true,
+        value_name = "KEY",
+        value_delimiter = ',',
+        default_values = contact::DEFAULT_KEYS
+    )]
+    contact_key: Vec<String>,
     /// Type information of the running kernel.
     #[arg(
         long,
@@ -85,11 +102,27 @@ impl Paths {
                 release.display()
             )
         })?;
+        let node = session::node(&self.proc, 0);
+        let names = [node.k8s_node_name, Some(node.host_name)].into_iter();
         Ok(Sources {
             proc: self.proc.clone(),
             cgroup_root: self.cgroup_root.clone(),
             pod_logs: self.pod_logs.clone(),
+            cri: self.cri(),
+            hints: Hints {
+                contact_keys: self.contact_key.clone(),
+                node: names.flatten().collect(),
+            },
         })
+    }
+
+    fn cri(&self) -> Sockets {
+        let none = |path: &PathBuf| path.as_os_str() == "none";
+        match self.cri_socket.as_slice() {
+            [] => Sockets::Usual,
+            paths if paths.iter().any(none) => Sockets::None,
+            paths => Sockets::Given(paths.to_vec()),
+        }
     }
 
     fn facts(&self) -> kernel::Facts {

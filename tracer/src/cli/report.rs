@@ -13,7 +13,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 
 use super::{Bounds, Format, Paths, follow, stop};
 use crate::{
-    attribute::{Attributor, Sources},
+    attribute::{Attributor, Live, Sources},
     context::Observer,
     diagnose::recovery,
     holders::Progress,
@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// Between two readings of the kernel's counters within the window, for namespaces that die in it.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+pub(super) const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// Watches for a while and prints one report: which limit refused, who suffers, who holds the memory,
 /// and whether the counts equal the kernel's.
@@ -96,8 +96,11 @@ pub(super) enum End {
 /// One window from beginning to end, and the report of it.
 pub(super) async fn window(paths: &Paths, args: &Args) -> anyhow::Result<(Report, End)> {
     let sources = paths.sources()?;
-    let attributor = sources.read();
+    let mut live = Live::start(&sources);
+    let mut attributor = sources.read();
     let mut start = survey(&sources.proc, &Progress::new(&super::say));
+    live.look_at(&mut attributor, &start.namespaces, true);
+    live.settle(&mut attributor);
     start.memcgs = sources.memory_events(&attributor);
     start.memory.reserve_pages = reserve::pages(&sources.proc, &paths.btf, start.memory.page_size);
     let node = node(&sources.proc, start.memory.page_size);
@@ -116,7 +119,7 @@ pub(super) async fn window(paths: &Paths, args: &Args) -> anyhow::Result<(Report
         (snapshot, End::Time)
     } else {
         provisional(&sources, &attributor, &start, &node);
-        observe(paths, args, sources, attributor, start).await?
+        observe(paths, args, sources, (attributor, live), start).await?
     };
     Ok((observation.report(&node), end))
 }
@@ -142,7 +145,7 @@ async fn observe(
     paths: &Paths,
     args: &Args,
     sources: Sources,
-    attributor: Attributor,
+    (mut attributor, mut live): (Attributor, Live),
     start: Survey,
 ) -> anyhow::Result<(Observation, End)> {
     let watch = if args.no_bpf {
@@ -154,6 +157,7 @@ async fn observe(
     let (mut observation, ended) = match watch {
         Ok(mut watch) => {
             watch.attributor = attributor;
+            watch.live = Some(live);
             super::say(&format!("tracing: {} probes", watch.probes()));
             let ended = collect(&mut watch, &mut observer, args.duration).await?;
             let observation = watch.close(start, &Progress::new(&super::say))?;
@@ -167,6 +171,9 @@ async fn observe(
             let ended = wait(&mut observer, args.duration).await;
             let elapsed = begun.elapsed();
             let end = survey(&sources.proc, &Progress::new(&super::say));
+            sources.refresh(&mut attributor);
+            live.look_at(&mut attributor, &end.namespaces, true);
+            live.settle(&mut attributor);
             let plan = Plan::impossible(why);
             let observation =
                 Observation::untraced(plan, &sources, attributor, start, end, elapsed);

@@ -10,8 +10,15 @@ use anyhow::{Context as _, bail};
 use clap::ValueEnum;
 use tracer_common::{EventRecord, TallyKey, lost};
 
-use super::{Bounds, Paths, report::open_watch, stop};
+use tokio::time::MissedTickBehavior;
+
+use super::{
+    Bounds, Paths,
+    report::{BETWEEN_LOOKS, open_watch},
+    stop,
+};
 use crate::{
+    attribute::Live,
     indicators::memory,
     output::events,
     report::Evidence,
@@ -46,6 +53,7 @@ enum Lines {
 pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
     let sources = paths.sources()?;
     let page_size = memory::read(&sources.proc).page_size;
+    let mut live = Live::start(&sources);
     let mut watch = match open_watch(paths, &args.bounds, &sources, false) {
         Ok(watch) => watch,
         Err(why) => bail!(
@@ -53,6 +61,8 @@ pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> 
         ),
     };
     watch.attributor = sources.read();
+    live.settle(&mut watch.attributor);
+    watch.live = Some(live);
     super::say(&format!("tracing: {} probes", watch.probes()));
     let mut out = io::stdout();
     if args.output == Lines::Table {
@@ -67,10 +77,13 @@ pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> 
     tokio::pin!(end);
     let stopped = stop();
     tokio::pin!(stopped);
+    let mut looks = tokio::time::interval(BETWEEN_LOOKS);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = &mut end => break,
             () = &mut stopped => break,
+            _ = looks.tick() => watch.name(),
             records = watch.next() => {
                 let records = records.context("cannot read evidence")?;
                 print(&mut out, &watch, &records, args.output, page_size)?;

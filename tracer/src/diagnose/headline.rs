@@ -2,7 +2,7 @@
 
 use super::{case::Case, culprit, kind::Decision, limit, reader::Buffer, words};
 use crate::{
-    output::size,
+    output::{size, text},
     report::{Confidence, Kind, Limit, Owner, TcpMemory, context::Reader},
 };
 
@@ -212,5 +212,5 @@ fn short(part: f64) -> String {
 
 /// An owner with whom to call.
 fn who(owner: &Owner) -> String {
-    words::name(owner)
+    text::name(&owner.title())
 }

@@ -10,7 +10,10 @@ mod verdict;
 use std::collections::BTreeSet;
 
 use super::{columns::PAGE, size, text};
-use crate::report::{Kind, Plan, Report, memory::AllocatedSource, plan::Sight};
+use crate::{
+    diagnose::culprit::ratio,
+    report::{Attribution, Kind, Plan, Report, memory::AllocatedSource, plan::Sight},
+};
 
 /// What stands for an absent value.
 const ABSENT: &str = "–";
@@ -139,6 +142,10 @@ fn facts(out: &mut String, report: &Report) {
             number(memory.orphans)
         ),
     );
+    let owners = &report.attribution;
+    if let Some(words) = attribution(owners) {
+        fact(out, "owners", &words);
+    }
     let window = &report.window;
     fact(
         out,
@@ -163,6 +170,36 @@ fn facts(out: &mut String, report: &Report) {
             text::name(&report.tcpress),
         ),
     );
+}
+
+/// How much has an owner, and who named them; nothing where neither refusals nor sockets are known.
+fn attribution(owners: &Attribution) -> Option<String> {
+    let refusals = owners.refusals.zip(owners.unknown_refusals);
+    let held = owners.held_bytes.zip(owners.unknown_held_bytes);
+    let share = |part: u64, whole: u64| match ratio(part, whole) {
+        share if part > 0 => format!(" ({})", size::percent(share)),
+        _ => String::new(),
+    };
+    let mut parts = Vec::new();
+    if let Some((all, unknown)) = refusals {
+        parts.push(format!(
+            "{unknown} of {}{}",
+            size::count(all, "refusal"),
+            share(unknown, all)
+        ));
+    }
+    if let Some((all, unknown)) = held {
+        let (some, whole) = (size::bytes(unknown), size::bytes(all));
+        parts.push(format!("{some} of {whole} held{}", share(unknown, all)));
+    }
+    if parts.is_empty() {
+        return None;
+    }
+    let mut words = format!("unknown: {}", parts.join(", "));
+    if !owners.runtimes.is_empty() {
+        words.push_str(&format!("; names by {}", owners.runtimes.join(", ")));
+    }
+    Some(words)
 }
 
 fn losses(out: &mut String, report: &Report) {

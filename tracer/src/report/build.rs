@@ -1,5 +1,6 @@
 //! From plain data to a report. Pure: the same inputs give the same report, live or replayed.
 
+mod attribution;
 mod evidence;
 mod explained;
 mod holders;
@@ -78,6 +79,8 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         blemishes: &blemishes,
     });
     let descriptors = inputs.descriptor_of_socket;
+    let accounts = census.as_ref().map(|census| census.accounts.as_slice());
+    let attribution = attribution::attribution(inputs, &harms, accounts);
     let mut accounts = census.map(|census| census.accounts).unwrap_or_default();
     bound(&mut victims, "victims", &mut gaps);
     bound(&mut accused, "culprits", &mut gaps);
@@ -95,6 +98,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         verdict,
         recovery: None,
         tcp_memory,
+        attribution,
         victims: victims
             .into_iter()
             .map(|sufferer| Victim {

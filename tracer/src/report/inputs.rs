@@ -79,6 +79,8 @@ pub struct Inputs<'a> {
     pub contexts: &'a BTreeMap<Group, Context>,
     /// The maps in the kernel; `None` when nothing was loaded.
     pub maps: Option<Maps>,
+    /// In words: container runtimes that told names.
+    pub runtimes: &'a [String],
     /// In words: what could not be read.
     pub gaps: &'a [String],
     /// What happened to single sockets, by cookie.

@@ -2,6 +2,7 @@
 //! reader of an older document finds absent fields empty. It owns no rule ([`crate::diagnose`] does) and
 //! no shape on screen ([`crate::output`] does).
 
+pub mod attribution;
 pub mod build;
 pub mod checkup;
 pub mod context;
@@ -27,6 +28,7 @@ pub(crate) mod tests;
 
 use serde::{Deserialize, Serialize};
 
+pub use attribution::Attribution;
 pub use build::build;
 pub use checkup::Checkup;
 pub use context::Context;
@@ -76,6 +78,9 @@ pub struct Report {
     /// TCP memory of the node.
     #[serde(default)]
     pub tcp_memory: TcpMemory,
+    /// How much of it all has an owner.
+    #[serde(default)]
+    pub attribution: Attribution,
     /// Who suffered, worst first.
     #[serde(default)]
     pub victims: Vec<Victim>,

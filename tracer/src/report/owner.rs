@@ -1,8 +1,10 @@
 //! Who: an owner with OpenTelemetry names, and the one name that is shown.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::attribute;
+use crate::attribute::{self, workload::WorkloadKind};
 
 /// What an owner is.
 #[derive(
@@ -36,10 +38,27 @@ pub enum OwnerKind {
 pub enum Source {
     /// The path of a cgroup.
     CgroupPath,
+    /// The socket of a container runtime.
+    Cri,
     /// A folder of `/var/log/pods`.
     PodLogs,
+    /// The network namespace, which is that of one pod's sandbox.
+    Netns,
     /// `/proc/PID`.
     Proc,
+    /// One that this version does not know.
+    #[serde(other)]
+    Unknown,
+}
+
+/// A word on whom to call: a label or annotation of the pod.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Contact {
+    /// Key of the label or annotation.
+    pub key: String,
+    /// Its value.
+    pub value: String,
 }
 
 /// Who holds or suffers. Fields after `source` are there only where they are known.
@@ -52,6 +71,9 @@ pub struct Owner {
     pub name: String,
     /// Where the most telling name came from.
     pub source: Option<Source>,
+    /// Where each of the names below came from, by its key.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub sources: BTreeMap<String, Source>,
     /// Namespace of the pod.
     #[serde(rename = "k8s.namespace.name", skip_serializing_if = "Option::is_none")]
     pub k8s_namespace_name: Option<String>,
@@ -64,9 +86,45 @@ pub struct Owner {
     /// Container id; absent when several containers of a pod are summed.
     #[serde(rename = "container.id", skip_serializing_if = "Option::is_none")]
     pub container_id: Option<String>,
+    /// Name of the container in the pod; absent when several containers of a pod are summed.
+    #[serde(rename = "container.name", skip_serializing_if = "Option::is_none")]
+    pub container_name: Option<String>,
+    /// Name of its image.
+    #[serde(
+        rename = "container.image.name",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub container_image_name: Option<String>,
     /// Quality-of-service class of the pod: `guaranteed`, `burstable` or `besteffort`.
     #[serde(rename = "k8s.pod.qos", skip_serializing_if = "Option::is_none")]
     pub k8s_pod_qos: Option<String>,
+    /// Name of what the pod belongs to, whatever its kind.
+    #[serde(rename = "k8s.workload", skip_serializing_if = "Option::is_none")]
+    pub k8s_workload: Option<String>,
+    /// The same where it is a Deployment for certain.
+    #[serde(
+        rename = "k8s.deployment.name",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub k8s_deployment_name: Option<String>,
+    /// The same where it is a StatefulSet for certain.
+    #[serde(
+        rename = "k8s.statefulset.name",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub k8s_statefulset_name: Option<String>,
+    /// The same where it is a DaemonSet for certain.
+    #[serde(rename = "k8s.daemonset.name", skip_serializing_if = "Option::is_none")]
+    pub k8s_daemonset_name: Option<String>,
+    /// The same where it is a Job for certain.
+    #[serde(rename = "k8s.job.name", skip_serializing_if = "Option::is_none")]
+    pub k8s_job_name: Option<String>,
+    /// Whom to call, the most telling first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub contact: Vec<Contact>,
+    /// `kata` or `gvisor` where the pod's TCP stack is not in this kernel: its sockets are not visible.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sandbox: Option<String>,
     /// systemd unit, with its suffix.
     #[serde(rename = "systemd.unit", skip_serializing_if = "Option::is_none")]
     pub systemd_unit: Option<String>,
@@ -84,17 +142,107 @@ pub struct Owner {
     pub cgroup_id: Option<String>,
 }
 
+impl Owner {
+    /// Whom to call in a few words: the first contact, as `team payments`.
+    #[must_use]
+    pub fn contact_words(&self) -> Option<String> {
+        let Contact { key, value } = self.contact.first()?;
+        let key = key.rsplit('/').next().unwrap_or(key);
+        Some(format!("{key} {value}"))
+    }
+
+    /// The name with whom to call, as `payments/api-7f9c (team payments)`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        match self.contact_words() {
+            Some(contact) => format!("{} ({contact})", self.name),
+            None => self.name.clone(),
+        }
+    }
+
+    /// Where each name came from. Ids are what an owner was found by; names of pods have a source of their own; of the rest only a
+    /// container runtime tells.
+    fn sources(owner: &attribute::Owner) -> BTreeMap<String, Source> {
+        let pod = owner.about_pod.as_deref();
+        let container = owner.about_container.as_deref();
+        let told = Some(attribute::Source::Cri);
+        let names = [
+            (
+                "k8s.namespace.name",
+                owner.namespace.is_some(),
+                owner.source,
+            ),
+            ("k8s.pod.name", owner.pod.is_some(), owner.source),
+            ("k8s.pod.uid", owner.pod_uid.is_some(), owner.found),
+            ("k8s.pod.qos", owner.qos.is_some(), owner.found),
+            ("container.id", owner.container_id.is_some(), owner.found),
+            ("systemd.unit", owner.unit.is_some(), owner.found),
+            ("process.command", owner.process.is_some(), owner.found),
+            (
+                "container.name",
+                container.is_some_and(|it| it.name.is_some()),
+                told,
+            ),
+            (
+                "container.image.name",
+                container.is_some_and(|it| it.image.is_some()),
+                told,
+            ),
+            (
+                "k8s.workload",
+                pod.is_some_and(|it| it.workload.is_some()),
+                told,
+            ),
+            (
+                "contact",
+                pod.is_some_and(|it| !it.contact.is_empty()),
+                told,
+            ),
+            ("sandbox", pod.is_some_and(|it| it.sandbox.is_some()), told),
+        ];
+        let known = names.into_iter().filter(|(_, known, _)| *known);
+        known
+            .filter_map(|(key, _, source)| Some((key.to_owned(), source?.into())))
+            .collect()
+    }
+}
+
 impl From<&attribute::Owner> for Owner {
     fn from(owner: &attribute::Owner) -> Self {
+        let pod = owner.about_pod.as_deref();
+        let container = owner.about_container.as_deref();
+        let workload = pod.and_then(|pod| pod.workload.as_ref());
+        let of_kind = |kind: WorkloadKind| {
+            let workload = workload.filter(|workload| workload.kind == Some(kind));
+            workload.map(|workload| workload.name.clone())
+        };
+        let contact = pod.map_or(&[][..], |pod| pod.contact.as_slice()).iter();
         Self {
             kind: owner.kind.into(),
             name: shown_name(owner),
             source: owner.source.map(Into::into),
+            sources: Self::sources(owner),
             k8s_namespace_name: owner.namespace.clone(),
             k8s_pod_name: owner.pod.clone(),
             k8s_pod_uid: owner.pod_uid.clone(),
             container_id: owner.container_id.clone(),
+            container_name: container.and_then(|container| container.name.clone()),
+            container_image_name: container.and_then(|container| container.image.clone()),
             k8s_pod_qos: owner.qos.clone(),
+            k8s_workload: workload.map(|workload| workload.name.clone()),
+            k8s_deployment_name: of_kind(WorkloadKind::Deployment),
+            k8s_statefulset_name: of_kind(WorkloadKind::StatefulSet),
+            k8s_daemonset_name: of_kind(WorkloadKind::DaemonSet),
+            k8s_job_name: of_kind(WorkloadKind::Job),
+            contact: contact
+                .map(|contact| Contact {
+                    key: contact.key.clone(),
+                    value: contact.value.clone(),
+                })
+                .collect(),
+            sandbox: pod
+                .and_then(|pod| pod.sandbox)
+                .map(|kind| kind.name().to_owned()),
             systemd_unit: owner.unit.clone(),
             process_pid: owner.process.as_ref().map(|(pid, _)| *pid),
             process_command: owner.process.as_ref().map(|(_, command)| command.clone()),
@@ -123,7 +271,9 @@ impl From<attribute::Source> for Source {
     fn from(source: attribute::Source) -> Self {
         match source {
             attribute::Source::CgroupPath => Self::CgroupPath,
+            attribute::Source::Cri => Self::Cri,
             attribute::Source::PodLogs => Self::PodLogs,
+            attribute::Source::Netns => Self::Netns,
             attribute::Source::Proc => Self::Proc,
         }
     }

@@ -10,10 +10,10 @@ use tracer_common::{EventRecord, SocketState, TallyKey, TimelineRecord, lost, se
 
 use super::{Peak, Survey, largest, pressed::pressed, survey::sockets_of};
 use crate::{
-    aggregate::{Delta, Group},
+    aggregate::{Delta, Group, group},
     attribute::{Attributor, Owner, Sources},
     holders::Socket,
-    indicators::{Row, memcg::Pressed, rows},
+    indicators::{Row, memcg::Pressed, netns::Netns, rows},
     kernel::Plan,
     report::{self, Context, Inputs, Node, Report, Window, plan::Maps},
 };
@@ -148,11 +148,12 @@ impl Observation {
             memory_start: &self.start.memory,
             memory_end: &self.end.memory,
             rows: &self.rows,
-            netns_owners: &BTreeMap::new(),
+            netns_owners: &self.residents(),
             losses: self.losses,
             selfcheck: self.selfcheck,
             recursion_misses: self.recursion_misses.as_deref(),
             possible_misses: self.possible_misses,
+            runtimes: &self.attributor.cri.runtimes,
             gaps: &self.gaps,
             socket_states: &self.sockets,
             events: &self.events,
@@ -165,30 +166,48 @@ impl Observation {
         })
     }
 
+    /// The pods that live in network namespaces, whether they have sockets or not.
+    fn residents(&self) -> BTreeMap<u32, BTreeSet<Owner>> {
+        let namespaces = self.start.namespaces.iter().chain(&self.end.namespaces);
+        let resident = |(netns, cookie): &(Netns, Option<u64>)| {
+            let owner = self.attributor.resident(netns.inum, *cookie)?;
+            Some((netns.inum, BTreeSet::from([owner])))
+        };
+        namespaces.filter_map(resident).collect()
+    }
+
     /// Owners of keys whose ids tell nothing, as on hosts with cgroup v1, by the sockets of them that a scan found: by cookie, or,
-    /// where the kernel had given them none when they were seen, by their ends. Only where all of them are of one owner:
-    /// to name one of several would accuse the innocent.
+    /// where the kernel had given them none when they were seen, by their ends. Only where every socket of a key was found and all
+    /// are of one owner: to name one of several would accuse the innocent.
     pub(super) fn owners_by_socket(&self) -> HashMap<TallyKey, Owner> {
         let scanned = || self.start.scan.sockets.iter().chain(&self.end.scan.sockets);
-        let by_cookie: HashMap<u64, &Socket> =
-            scanned().map(|socket| (socket.cookie, socket)).collect();
+        let by_cookie: HashMap<u64, &Socket> = scanned()
+            .filter(|socket| socket.cookie != 0)
+            .map(|socket| (socket.cookie, socket))
+            .collect();
         let by_ends: HashMap<_, &Socket> =
             scanned().map(|socket| (socket.ends(), socket)).collect();
-        let mut owners: HashMap<TallyKey, BTreeSet<Owner>> = HashMap::new();
+        let mut owners: HashMap<TallyKey, Option<BTreeSet<Owner>>> = HashMap::new();
         for (cookie, state) in &self.sockets {
             let ends = Socket::ends_of(state.owner.netns_inum, &state.tuple);
-            let socket = by_cookie.get(cookie).or_else(|| by_ends.get(&ends?));
-            if let Some(socket) = socket {
-                let owner = self.attributor.owner_of_with(&state.owner, socket);
-                owners.entry(state.owner).or_default().insert(owner);
+            let by_ends = || ends.and_then(|ends| by_ends.get(&ends));
+            let socket = by_cookie.get(cookie).or_else(by_ends);
+            let key = state.owner;
+            let all = owners.entry(key).or_insert_with(|| Some(BTreeSet::new()));
+            match socket {
+                Some(socket) => {
+                    let owner = self.attributor.owner_of_with(&key, socket);
+                    if let Some(all) = all {
+                        all.insert(owner);
+                    }
+                }
+                None => *all = None,
             }
         }
-        let only = |(key, owners): (TallyKey, BTreeSet<Owner>)| {
-            let mut owners = owners.into_iter();
-            owners
-                .next()
-                .filter(|_| owners.len() == 0)
-                .map(|owner| (key, owner))
+        let only = |(key, owners): (TallyKey, Option<BTreeSet<Owner>>)| {
+            let owners = owners?;
+            let groups: BTreeSet<Group> = owners.iter().map(Group::of).collect();
+            (groups.len() == 1).then(|| (key, group::representative(&owners)))
         };
         owners.into_iter().filter_map(only).collect()
     }

@@ -8,6 +8,7 @@ use crate::{
     holders::{self, Progress, Scan, Socket},
     indicators::{
         TcpMemory, memcg, memory,
+        netns::Netns,
         readings::{self, NetnsReading, Readings},
         rows::{KernelCounts, Snapshot},
     },
@@ -25,6 +26,8 @@ pub struct Survey {
     pub counts: Snapshot,
     /// Every TCP socket.
     pub scan: Scan,
+    /// The network namespaces, each with its cookie where that is known.
+    pub namespaces: Vec<(Netns, Option<u64>)>,
     /// Events of memory cgroups, where the caller has read them.
     pub memcgs: Option<memcg::Readings>,
     /// In words: what could not be read.
@@ -41,12 +44,15 @@ pub fn survey(proc: &Path, progress: &Progress<'_>) -> Survey {
         .map(|reading| reading.netns.clone())
         .collect();
     let scan = holders::scan_namespaces(proc, &namespaces, progress);
+    let cookies = readings.iter().map(|reading| reading.cookie);
+    let namespaces = namespaces.into_iter().zip(cookies).collect();
     gaps.extend(scan.gaps.iter().cloned());
     Survey {
         at,
         memory: memory::read(proc),
         counts: snapshot(readings),
         scan,
+        namespaces,
         memcgs: None,
         gaps,
     }

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     aggregate,
-    attribute::{Attributor, Owner, Sources},
+    attribute::{Attributor, Live, Owner, Sources},
     decode,
     holders::Progress,
     indicators::{
@@ -70,6 +70,8 @@ pub struct Watch {
     sources: Sources,
     /// Names, growing while the window is open; the caller gives those that it has read.
     pub attributor: Attributor,
+    /// What they grow from; the caller gives it with them.
+    pub live: Option<Live>,
 }
 
 impl Watch {
@@ -116,6 +118,7 @@ impl Watch {
             refused: BTreeMap::new(),
             sources,
             attributor: Attributor::default(),
+            live: None,
         })
     }
 
@@ -155,7 +158,12 @@ impl Watch {
     /// Reads the kernel's counters, so that of a namespace that dies within the window the last reading is known.
     pub fn look(&mut self) {
         let readings = readings::read_all(&self.sources.proc).readings;
+        let namespaces = readings.iter();
+        let namespaces: Vec<_> = namespaces.map(|it| (it.netns.clone(), it.cookie)).collect();
         self.within.extend(snapshot(readings));
+        if let Some(live) = &mut self.live {
+            live.look_at(&mut self.attributor, &namespaces, false);
+        }
         self.drain_timeline();
         let memory = memory::read(&self.sources.proc);
         self.note_orphans(memory.orphan);
@@ -164,6 +172,13 @@ impl Watch {
             self.sources
                 .find_processes(&mut self.attributor, &peak.scan.sockets);
             largest::look(&self.sources, &mut self.attributor, &peak.scan);
+        }
+    }
+
+    /// Takes the names that have come, and asks for those that lack.
+    pub fn name(&mut self) {
+        if let Some(live) = &mut self.live {
+            live.look(&mut self.attributor);
         }
     }
 
@@ -211,6 +226,9 @@ impl Watch {
                 // Ids of other hierarchies are numbers of their own.
                 Ok(birth) if birth.hierarchy == 0 => {
                     self.attributor.cgroups.learn(birth.id, &birth.path);
+                    if let Some(live) = &mut self.live {
+                        live.born(&birth.path, &self.attributor);
+                    }
                 }
                 Ok(_) => {}
                 Err(error) => *self.refused.entry(error.to_string()).or_default() += 1,
@@ -271,6 +289,8 @@ impl Watch {
         let end_at = Timestamp::now();
         let left = self.drain();
         self.keep(left);
+        // The answer comes while everything else is read.
+        self.name();
         self.drain_timeline();
         let losses = self.losses()?;
         let selfcheck = match self.base_selfcheck {
@@ -289,6 +309,10 @@ impl Watch {
         end.counts = last.counts;
         self.note_orphans(end.memory.orphan);
         self.sources.refresh(&mut self.attributor);
+        if let Some(live) = &mut self.live {
+            live.look_at(&mut self.attributor, &end.namespaces, true);
+            live.settle(&mut self.attributor);
+        }
         let all = sockets_of(&start, &end);
         self.sources.find_processes(&mut self.attributor, &all);
         let memory_stats = largest::look(&self.sources, &mut self.attributor, &end.scan);

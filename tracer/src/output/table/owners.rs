@@ -30,20 +30,24 @@ pub(super) fn victims(out: &mut String, victims: &[Victim], culprits: &[Culprit]
     ]);
     for victim in victims {
         let refusals = &victim.refusals;
-        table.row(&[
-            victim.owner.name.clone(),
-            victim.refused().to_string(),
-            number(refusals.rcv),
-            number(refusals.ofo),
-            number(refusals.send_rcvq),
-            number(victim.prunes),
-            number(victim.rcv_pruned),
-            number(victim.ofo_prunes),
-            number(victim.collapsed_skbs),
-            victim
-                .stall_ns
-                .map_or_else(|| ABSENT.to_owned(), size::nanos),
-        ]);
+        let contact = victim.owner.contact_words();
+        table.row_with(
+            contact.as_deref(),
+            &[
+                victim.owner.name.clone(),
+                victim.refused().to_string(),
+                number(refusals.rcv),
+                number(refusals.ofo),
+                number(refusals.send_rcvq),
+                number(victim.prunes),
+                number(victim.rcv_pruned),
+                number(victim.ofo_prunes),
+                number(victim.collapsed_skbs),
+                victim
+                    .stall_ns
+                    .map_or_else(|| ABSENT.to_owned(), size::nanos),
+            ],
+        );
         let mut note = limits(victim);
         for (lost, (one, how)) in victim.besides().into_iter().zip(LOSSES_BESIDES) {
             if lost > 0 {
@@ -171,20 +175,24 @@ const HOLDER_HEAD: [&str; 8] = [
 ];
 
 fn holder_row(table: &mut Columns, holder: &Holder) {
-    table.row(&[
-        holder.owner.name.clone(),
-        size::bytes(holder.held_bytes),
-        holder
-            .share
-            .map_or_else(|| ABSENT.to_owned(), size::percent),
-        holder
-            .growth_bytes
-            .map_or_else(|| ABSENT.to_owned(), size::change),
-        holder.sockets.to_string(),
-        size::bytes(holder.receive_bytes),
-        size::bytes(holder.send_bytes),
-        size::bytes(holder.unread_bytes),
-    ]);
+    let contact = holder.owner.contact_words();
+    table.row_with(
+        contact.as_deref(),
+        &[
+            holder.owner.name.clone(),
+            size::bytes(holder.held_bytes),
+            holder
+                .share
+                .map_or_else(|| ABSENT.to_owned(), size::percent),
+            holder
+                .growth_bytes
+                .map_or_else(|| ABSENT.to_owned(), size::change),
+            holder.sockets.to_string(),
+            size::bytes(holder.receive_bytes),
+            size::bytes(holder.send_bytes),
+            size::bytes(holder.unread_bytes),
+        ],
+    );
     let states: Vec<String> = holder
         .states
         .iter()

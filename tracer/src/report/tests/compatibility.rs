@@ -25,6 +25,7 @@ fn a_smaller_document_can_be_read() {
     assert_eq!(report.victims[0].stall_ns, None, "absent is not zero");
     assert_eq!(report.culprits[0].holder.held_bytes, 5);
     assert_eq!(report.losses.ring_full, None);
+    assert_eq!(report.attribution.unknown_refusals, None);
     assert_eq!(report.tcp_memory.fill, None);
 }
 
@@ -35,6 +36,7 @@ fn a_document_of_a_later_version_can_be_read() {
     value["verdict"]["limit"] = json!("a_new_limit");
     value["victims"][0]["owner"]["kind"] = json!("a_new_kind");
     value["victims"][0]["owner"]["k8s.label.x"] = json!("y");
+    value["victims"][0]["owner"]["sources"]["k8s.pod.name"] = json!("a_new_source");
     let report: Report = serde_json::from_value(value).unwrap();
     assert_eq!(report.verdict.limit, Some(Limit::Unknown));
     assert_eq!(report.victims[0].owner.kind, OwnerKind::Unknown);
@@ -87,6 +89,24 @@ fn names_and_kinds_of_values_stay() {
         "a".repeat(64),
         "just one container"
     );
+    let redis = &value["victims"][1]["owner"];
+    assert_eq!(redis["k8s.pod.name"], "redis-0");
+    assert_eq!(redis["k8s.workload"], "redis");
+    assert_eq!(redis["k8s.statefulset.name"], "redis");
+    assert_eq!(
+        redis["contact"],
+        json!([{"key": "team", "value": "storage"}])
+    );
+    assert_eq!(redis["sources"]["k8s.pod.uid"], "cgroup_path");
+    assert_eq!(redis["sources"]["k8s.pod.name"], "pod_logs");
+    assert_eq!(redis["sources"]["contact"], "cri");
+    assert_eq!(redis.get("container.name"), None, "two containers");
+    assert_eq!(culprit["owner"]["container.name"], "app");
+    assert_eq!(
+        culprit["owner"]["container.image.name"],
+        "registry.example/app:1"
+    );
+    assert_eq!(value["attribution"]["unknown_refusals"], 0);
     assert!(culprit["held_bytes"].is_u64() && culprit["why"].is_string());
     assert_eq!(value["evidence"][0]["at"], "2026-03-14T15:09:27Z");
     assert_eq!(value["evidence"][0]["queue"], "ofo");

@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use jiff::Timestamp;
@@ -13,7 +14,11 @@ use tracer_common::{
 
 use crate::{
     aggregate::{Delta, Group},
-    attribute::{Descriptor, Owner, OwnerKind, Source},
+    attribute::{
+        ContainerFacts, Descriptor, Owner, OwnerKind, PodFacts, Source,
+        contact::Contact,
+        workload::{Workload, WorkloadKind},
+    },
     holders::{Scan, Socket, TcpState, socket::SocketMemory},
     indicators::{Counter, Row, RowState, TcpMemory, memcg::Pressed},
     kernel::plan::{CounterSight, Flavour, Plan, Probe, Sight},
@@ -49,6 +54,7 @@ pub(crate) struct Fixture {
     pub(crate) netns_owners: BTreeMap<u32, BTreeSet<Owner>>,
     pub(crate) losses: [u64; lost::COUNT as usize],
     pub(crate) possible_misses: Option<u64>,
+    pub(crate) runtimes: Vec<String>,
     pub(crate) gaps: Vec<String>,
     pub(crate) states: Vec<(u64, SocketState)>,
     pub(crate) events: Vec<EventRecord>,
@@ -101,9 +107,29 @@ impl Fixture {
                 ),
             ),
         ];
+        let known = [
+            (LEAKY, None, "shop", "app"),
+            (
+                REDIS,
+                Some(("redis", WorkloadKind::StatefulSet)),
+                "storage",
+                "redis",
+            ),
+            (
+                REDIS_SIDECAR,
+                Some(("redis", WorkloadKind::StatefulSet)),
+                "storage",
+                "metrics",
+            ),
+        ];
         let owners = owners
             .into_iter()
             .map(|(id, owner)| {
+                let known = known.iter().find(|(known, ..)| *known == id);
+                let owner = match known {
+                    Some((_, workload, team, container)) => told(owner, *workload, team, container),
+                    None => owner,
+                };
                 (
                     id,
                     Owner {
@@ -145,6 +171,7 @@ impl Fixture {
             netns_owners: BTreeMap::new(),
             losses: [0; lost::COUNT as usize],
             possible_misses: Some(0),
+            runtimes: vec!["containerd 1.7.24 at /run/containerd/containerd.sock".into()],
             gaps: Vec::new(),
             states: Vec::new(),
             events: Vec::new(),
@@ -225,6 +252,7 @@ impl Fixture {
             selfcheck: None,
             recursion_misses: Some(&[]),
             possible_misses: self.possible_misses,
+            runtimes: &self.runtimes,
             gaps: &self.gaps,
             socket_states: &self.states,
             events: &self.events,
@@ -254,7 +282,37 @@ pub(crate) fn pod(namespace: &str, name: &str, uid: &str, container: &str) -> Ow
             "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod{slice}.slice/cri-containerd-{container}.scope"
         )),
         source: Some(Source::PodLogs),
+        found: Some(Source::CgroupPath),
         ..Owner::of_kind(OwnerKind::Pod)
+    }
+}
+
+/// The same with what a container runtime tells of it.
+fn told(
+    owner: Owner,
+    workload: Option<(&str, WorkloadKind)>,
+    team: &str,
+    container: &str,
+) -> Owner {
+    let workload = workload.map(|(name, kind)| Workload {
+        kind: Some(kind),
+        name: name.into(),
+    });
+    let contact = Contact {
+        key: "team".into(),
+        value: team.into(),
+    };
+    Owner {
+        about_pod: Some(Arc::new(PodFacts {
+            workload,
+            contact: vec![contact],
+            sandbox: None,
+        })),
+        about_container: Some(Arc::new(ContainerFacts {
+            name: Some(container.into()),
+            image: Some(format!("registry.example/{container}:1")),
+        })),
+        ..owner
     }
 }
 

@@ -1,7 +1,10 @@
 //! Names chosen to break a terminal.
 
+use std::sync::Arc;
+
 use super::{fixture, fixture::LEAKY, golden, incident};
 use crate::{
+    attribute::{ContainerFacts, PodFacts, contact::Contact},
     output::{events, json, table, text::is_hostile},
     report::Report,
 };
@@ -14,6 +17,18 @@ fn no_rendering_is_steered_by_a_name() {
     let leaky = node.owners.get_mut(&LEAKY).unwrap();
     leaky.namespace = Some(EVIL.into());
     leaky.pod = Some("y".repeat(5_000));
+    leaky.about_pod = Some(Arc::new(PodFacts {
+        contact: vec![Contact {
+            key: "team".into(),
+            value: EVIL.into(),
+        }],
+        ..PodFacts::default()
+    }));
+    leaky.about_container = Some(Arc::new(ContainerFacts {
+        name: Some(EVIL.into()),
+        image: Some(EVIL.into()),
+    }));
+    node.runtimes = vec![EVIL.into()];
     node.node.host_name = EVIL.into();
     node.node.k8s_node_name = None;
     node.gaps = vec![EVIL.into()];
