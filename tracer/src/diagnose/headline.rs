@@ -210,7 +210,7 @@ fn short(part: f64) -> String {
     format!("{:.0} %", part * 100.0)
 }
 
-/// An owner with whom to call.
+/// An owner, and whom to call: `payments/api-7f9c (team payments)`.
 fn who(owner: &Owner) -> String {
-    text::name(&owner.title())
+    text::clean(&owner.title(), 2 * text::NAME_MAX)
 }

@@ -3,7 +3,7 @@
 use super::{case::Case, culprit, kind::Decision, limit, reader::Buffer, words};
 use crate::{
     output::size,
-    report::{Kind, Leak, Limit},
+    report::{Kind, Leak, Limit, Owner, OwnerKind},
 };
 
 /// Most accused that lines are spent on.
@@ -38,6 +38,7 @@ pub fn evidence(case: &Case<'_>, decision: &Decision) -> Vec<String> {
             size::percent(explained)
         ));
     }
+    lines.extend(unknown(case));
     if let Some((orphans, max)) = case.memory.orphans.zip(case.memory.orphans_max) {
         let matters = matches!(decision.kind, Kind::OrphanFlood | Kind::OomAborts);
         if matters {
@@ -79,6 +80,31 @@ pub fn evidence(case: &Case<'_>, decision: &Decision) -> Vec<String> {
         lines.push("most of that memory had been freed by the end of the window".to_owned());
     }
     lines
+}
+
+/// What owners hold that nothing on the node names.
+fn unknown(case: &Case<'_>) -> Option<String> {
+    let is_unknown =
+        |owner: &Owner| matches!(owner.kind, OwnerKind::Unknown | OwnerKind::Unattributed);
+    let accounts = case.accounts?.iter();
+    let held: u64 = accounts
+        .filter(|account| is_unknown(&account.owner))
+        .map(culprit::Account::held)
+        .sum();
+    let refused: u64 = case
+        .victims
+        .iter()
+        .filter(|it| is_unknown(&it.victim.owner))
+        .map(|it| it.victim.refused())
+        .sum();
+    (held > 0 || refused > 0).then(|| {
+        format!(
+            "owners that nothing names hold {}, {} of what TCP takes, and were refused {}",
+            size::bytes(held),
+            size::percent(culprit::ratio(held, case.whole().max(held))),
+            size::count(refused, "segment")
+        )
+    })
 }
 
 /// How much of what was seen twice nobody read.

@@ -1,5 +1,7 @@
 //! Each kind of verdict, from the least that makes it, and what must not make it.
 
+use std::sync::Arc;
+
 use tracer_common::tally::{count, limit, queue};
 
 use super::{
@@ -7,6 +9,7 @@ use super::{
     incident::incident,
 };
 use crate::{
+    attribute::{contact::Contact, owner::PodFacts},
     holders::{Scan, TcpState, socket::SocketMemory},
     indicators::{
         Counter,
@@ -110,6 +113,24 @@ fn a_leak_that_does_not_matter_is_not_blamed_for_honest_load() {
         Some("sysctl -w net.ipv4.tcp_mem=\"9000 11000 15000\"")
     );
     assert_eq!(report.verdict.advice[0].predicted_fill, Some(0.8));
+}
+
+#[test]
+fn the_headline_says_whom_to_call() {
+    let mut node = full();
+    node.sockets(LEAKY, 450, TcpState::CloseWait, fixture::received(100_000));
+    let owner = node.owners.get_mut(&LEAKY).unwrap();
+    owner.about_pod = Some(Arc::new(PodFacts {
+        contact: vec![Contact {
+            key: "team".to_owned(),
+            value: "payments".to_owned(),
+        }],
+        ..PodFacts::default()
+    }));
+    let headline = node.report().verdict.headline;
+    // 45,000,000 of 49,152,000: 92 %.
+    let words = "tcp_mem FULL 46.9/46.9 MiB: shop/leaky (team payments) holds 42.9 MiB, 92 %, in 450 CLOSE-WAIT sockets";
+    assert!(headline.starts_with(words), "{headline}");
 }
 
 #[test]
