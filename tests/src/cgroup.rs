@@ -1,5 +1,5 @@
-//! Control groups as kubelet and container runtime lay them out, with the systemd driver's names: in the v2 hierarchy, or on
-//! hosts with v1 in that of memory, and in the v2 one beside it where there is one (hybrid).
+//! Control groups as kubelet and container runtime lay them out, by either of their drivers: in the v2 hierarchy, or on hosts
+//! with v1 in that of memory, and in the v2 one beside it where there is one (hybrid).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +9,64 @@ use anyhow::{Context, Result};
 
 /// Where the kernel's cgroup v2 tree is mounted, or on hosts with v1 the folder of all trees.
 const MOUNT: &str = "/sys/fs/cgroup";
-/// The slice under which every pod of the lab lives.
-pub const PODS: &str = "kubepods.slice/kubepods-burstable.slice";
+/// The folders under which every pod of the lab lives, one for each driver.
+const PODS: [&str; 2] = ["kubepods.slice", "kubepods"];
+
+/// How kubelet and runtime name a pod's cgroups.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Layout {
+    /// Whether by the cgroupfs driver; else by that of systemd.
+    pub cgroupfs: bool,
+    /// QoS class, as the kubelet sorts pods.
+    pub qos: Qos,
+}
+
+/// QoS class of a pod.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Qos {
+    /// Without a level of its own.
+    Guaranteed,
+    /// With some requests.
+    #[default]
+    Burstable,
+    /// Without any.
+    BestEffort,
+}
+
+impl Layout {
+    /// The folder of a pod: `…/kubepods-burstable-podUID.slice`, where dashes in the uid become underscores as systemd's names
+    /// demand, or `kubepods/burstable/podUID`.
+    #[must_use]
+    pub fn pod(self, uid: &str) -> PathBuf {
+        let class = match self.qos {
+            Qos::Guaranteed => "",
+            Qos::Burstable => "burstable",
+            Qos::BestEffort => "besteffort",
+        };
+        if self.cgroupfs {
+            return in_first("kubepods").join(class).join(format!("pod{uid}"));
+        }
+        let uid = uid.replace('-', "_");
+        let pods = all_pods();
+        if class.is_empty() {
+            return pods.join(format!("kubepods-pod{uid}.slice"));
+        }
+        let class = format!("kubepods-{class}");
+        pods.join(format!("{class}.slice"))
+            .join(format!("{class}-pod{uid}.slice"))
+    }
+
+    /// The folder of a container, or of the sandbox.
+    #[must_use]
+    pub fn container(self, uid: &str, id: &str) -> PathBuf {
+        let pod = self.pod(uid);
+        if self.cgroupfs {
+            pod.join(id)
+        } else {
+            pod.join(format!("cri-containerd-{id}.scope"))
+        }
+    }
+}
 
 /// Where the hierarchies are mounted that the lab's pods are in; memory is accounted in the first.
 #[must_use]
@@ -32,10 +88,16 @@ pub fn memory_is_v2() -> bool {
     controllers.is_ok_and(|text| text.split_ascii_whitespace().any(|it| it == "memory"))
 }
 
-/// The slice of all pods, in the first hierarchy.
+/// The slice of all pods, in the first hierarchy, by the driver of systemd.
 #[must_use]
 pub fn all_pods() -> PathBuf {
-    in_first("kubepods.slice")
+    in_first(PODS[0])
+}
+
+/// The folders of all pods, by either driver.
+#[must_use]
+pub fn all_pods_of_each() -> [PathBuf; 2] {
+    PODS.map(in_first)
 }
 
 /// A folder in the first hierarchy.
@@ -53,18 +115,10 @@ pub fn everywhere(path: &Path) -> Result<Vec<PathBuf>> {
     Ok(roots().into_iter().map(|root| root.join(below)).collect())
 }
 
-/// The folder of a container's scope: `…/kubepods-burstable-podUID.slice/cri-containerd-ID.scope`.
-/// Dashes in the uid become underscores, as systemd's names demand.
-#[must_use]
-pub fn container_path(uid: &str, container: &str) -> PathBuf {
-    pod_path(uid).join(format!("cri-containerd-{container}.scope"))
-}
-
-/// The folder of a pod's slice.
+/// The folder of a pod's slice, as pods of the lab have it unless they are told otherwise.
 #[must_use]
 pub fn pod_path(uid: &str) -> PathBuf {
-    let uid = uid.replace('-', "_");
-    in_first(PODS).join(format!("kubepods-burstable-pod{uid}.slice"))
+    Layout::default().pod(uid)
 }
 
 /// Makes a folder and all above it in every hierarchy, with the memory, cpu and pids controllers passed down where the kernel has
@@ -151,11 +205,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_scope_lies_where_the_systemd_driver_puts_it() {
-        let slice = "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-poda_b_c.slice";
-        let path = container_path("a-b-c", "0f");
-        assert!(path.ends_with(Path::new(slice).join("cri-containerd-0f.scope")));
-        assert!(everywhere(&path).unwrap().contains(&path));
+    fn cgroups_lie_where_the_drivers_put_them() {
+        let path = |cgroupfs: bool, qos: Qos| {
+            let layout = Layout { cgroupfs, qos };
+            let path = layout.container("a-b-c", "0f");
+            assert!(everywhere(&path).unwrap().contains(&path));
+            path.strip_prefix(in_first(""))
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .to_owned()
+        };
+        assert_eq!(
+            path(false, Qos::Burstable),
+            "kubepods.slice/kubepods-burstable.slice/kubepods-burstable-poda_b_c.slice/cri-containerd-0f.scope"
+        );
+        assert_eq!(
+            path(false, Qos::Guaranteed),
+            "kubepods.slice/kubepods-poda_b_c.slice/cri-containerd-0f.scope"
+        );
+        assert_eq!(
+            path(true, Qos::BestEffort),
+            "kubepods/besteffort/poda-b-c/0f"
+        );
+        assert_eq!(path(true, Qos::Guaranteed), "kubepods/poda-b-c/0f");
         assert!(everywhere(Path::new("/elsewhere")).is_err());
     }
 }

@@ -7,6 +7,7 @@ pub mod bpf;
 pub mod btf;
 pub mod cgroup;
 pub mod check;
+pub mod churn;
 pub mod cri;
 pub mod demo;
 pub mod matrix;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
-use crate::cgroup;
+use crate::cgroup::{self, Layout};
 use crate::netns::{self, Netns, Recipe};
 use crate::network::{self, Network};
 use crate::snmp::Counters;
@@ -34,13 +34,14 @@ pub struct Pod {
     pub container: String,
     /// Id of the sandbox, in whose cgroup the pause process is.
     pub sandbox: String,
+    layout: Layout,
     scope: PathBuf,
     logs: PathBuf,
     wire: Option<Wire>,
 }
 
 /// A random uuid of the kernel.
-fn uuid() -> Result<String> {
+pub(crate) fn uuid() -> Result<String> {
     Ok(fs::read_to_string("/proc/sys/kernel/random/uuid")?
         .trim()
         .to_owned())
@@ -54,40 +55,49 @@ fn container_id() -> Result<String> {
 impl Pod {
     /// Makes a pod with a network namespace of its own.
     pub fn new(network: &Network, namespace: &str, name: &str) -> Result<Self> {
-        let mut pod = Self::on_host_network(namespace, name)?;
-        let sandbox = cgroup::container_path(&pod.uid, &pod.sandbox);
+        Self::on_host_network(namespace, name)?.plugged(network)
+    }
+
+    /// Makes a pod that shares the node's network: cgroup and log folder only.
+    pub fn on_host_network(namespace: &str, name: &str) -> Result<Self> {
+        Self::laid_out(namespace, name, uuid()?, Layout::default())
+    }
+
+    /// The same with a uid and cgroups as they are told: first the pod's own, then its logs, then its container's, as kubelet and
+    /// runtime do it.
+    pub fn laid_out(namespace: &str, name: &str, uid: String, layout: Layout) -> Result<Self> {
+        let container = container_id()?;
+        let pod = Self {
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+            scope: layout.container(&uid, &container),
+            logs: Path::new(LOGS).join(format!("{namespace}_{name}_{uid}")),
+            uid,
+            container,
+            sandbox: container_id()?,
+            layout,
+            wire: None,
+        };
+        cgroup::create(&layout.pod(&pod.uid))?;
+        fs::create_dir_all(pod.logs.join("app"))?;
+        cgroup::create(&pod.scope)?;
+        Ok(pod)
+    }
+
+    /// The same pod with a network namespace of its own, which a pause process in the sandbox's cgroup holds.
+    pub fn plugged(mut self, network: &Network) -> Result<Self> {
+        let sandbox = self.layout.container(&self.uid, &self.sandbox);
         cgroup::create(&sandbox)?;
         let netns = Netns::new(Some(&sandbox))?;
         // As between hosts: see the other end of the wire.
         network::ip_in(netns.file(), "link set lo gso_max_segs 1")?;
         let (address, port) = network.plug(netns.pid(), netns.file())?;
-        pod.wire = Some(Wire {
+        self.wire = Some(Wire {
             netns,
             address,
             port,
         });
-        Ok(pod)
-    }
-
-    /// Makes a pod that shares the node's network: cgroup and log folder only.
-    pub fn on_host_network(namespace: &str, name: &str) -> Result<Self> {
-        let (uid, container, sandbox) = (uuid()?, container_id()?, container_id()?);
-        let scope = cgroup::container_path(&uid, &container);
-        let logs = Path::new(LOGS).join(format!("{namespace}_{name}_{uid}"));
-        let (namespace, name) = (namespace.to_owned(), name.to_owned());
-        let pod = Self {
-            namespace,
-            name,
-            uid,
-            container,
-            sandbox,
-            scope,
-            logs,
-            wire: None,
-        };
-        cgroup::create(&pod.scope)?;
-        fs::create_dir_all(pod.logs.join("app"))?;
-        Ok(pod)
+        Ok(self)
     }
 
     /// The name that reports show: `NAMESPACE/NAME`.
@@ -198,7 +208,7 @@ impl Drop for Pod {
     fn drop(&mut self) {
         // Removing is done as far as it goes: the sweep after each scenario sees to the rest.
         let port = self.wire.take().and_then(|wire| wire.port);
-        let _ = cgroup::remove(&cgroup::pod_path(&self.uid));
+        let _ = cgroup::remove(&self.layout.pod(&self.uid));
         let _ = fs::remove_dir_all(&self.logs);
         if let Some(port) = port {
             // It goes by itself with the namespace, but only some time after.

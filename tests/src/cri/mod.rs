@@ -7,4 +7,4 @@ pub mod server;
 
 pub use bad::{BadSocket, Habit};
 pub use pods::{RuntimeContainer, RuntimePod};
-pub use server::{Manner, Runtime};
+pub use server::{Forgetter, Manner, Runtime};

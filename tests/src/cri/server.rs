@@ -86,6 +86,15 @@ impl Runtime {
         self.state().pods.remove(sandbox);
     }
 
+    /// Something that forgets a pod when it is dropped.
+    #[must_use]
+    pub fn forgetter(&self, sandbox: &str) -> Forgetter {
+        Forgetter {
+            state: Arc::clone(&self.state),
+            sandbox: sandbox.to_owned(),
+        }
+    }
+
     /// Changes its manner, from the next call on.
     pub fn set(&self, manner: Manner) {
         self.state().manner = manner;
@@ -157,6 +166,20 @@ impl Runtime {
 impl Drop for Runtime {
     fn drop(&mut self) {
         self.end();
+    }
+}
+
+/// See [`Runtime::forgetter`].
+#[derive(Debug)]
+pub struct Forgetter {
+    state: Arc<Mutex<State>>,
+    sandbox: String,
+}
+
+impl Drop for Forgetter {
+    fn drop(&mut self) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.pods.remove(&self.sandbox);
     }
 }
 

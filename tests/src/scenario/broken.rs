@@ -83,7 +83,9 @@ impl Right {
         let watch = Watch::new(&pod)?;
         load(&pod)?;
         let kernel = watch.grown()?;
-        let report: report::Report = window.close(start, &Progress::quiet())?.report(&node);
+        let report: report::Report = window
+            .close(start, &Progress::quiet())?
+            .report(&node, report::inputs::MAX_OWNERS);
         Ok(Seen {
             what,
             netns: pod.netns()?,

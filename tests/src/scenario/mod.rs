@@ -3,6 +3,7 @@
 
 mod bad_input;
 mod broken;
+mod churn;
 mod counters;
 mod crowd;
 mod drained;
@@ -140,6 +141,7 @@ pub const ALL: &[Scenario] = &[
     scenario("many_sockets", 5400, crowd::many_sockets)
         .counting()
         .once(),
+    scenario("churn", 5400, churn::churn).once(),
     scenario("no_btf", 60, bad_input::no_btf).once(),
     scenario("loaded", 180, storm::loaded).counting(),
     scenario("tcp_mem_storm", 180, storm::tcp_mem_storm).counting(),

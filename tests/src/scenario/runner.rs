@@ -25,12 +25,13 @@ pub fn list() -> Result<()> {
 
 /// The lab makes pods where kubelet would and removes them with force: never beside a real kubelet.
 pub fn refuse_on_a_real_node() -> Result<()> {
-    let pods = cgroup::all_pods();
-    ensure!(
-        !pods.exists(),
-        "{} exists: this looks like a Kubernetes node; the lab is for its own virtual machines",
-        pods.display()
-    );
+    for pods in cgroup::all_pods_of_each() {
+        ensure!(
+            !pods.exists(),
+            "{} exists: this looks like a Kubernetes node; the lab is for its own virtual machines",
+            pods.display()
+        );
+    }
     Ok(())
 }
 
@@ -135,9 +136,10 @@ fn one_line(text: &str) -> String {
 
 /// Removes what a killed scenario left: its processes, cgroups, log folders and links. Only what the lab itself has made.
 pub fn sweep() {
-    let said = cgroup::remove(&cgroup::all_pods());
-    if let Err(error) = said {
-        eprintln!("lab: {error:#}");
+    for pods in cgroup::all_pods_of_each() {
+        if let Err(error) = cgroup::remove(&pods) {
+            eprintln!("lab: {error:#}");
+        }
     }
     // Links and folders are gone already where the scenario ended by itself.
     let _ = network::ip(&format!("link del {}", network::BRIDGE));

@@ -20,7 +20,7 @@ use crate::{
     indicators::reserve,
     kernel::{Plan, plan},
     output::{json, table},
-    report::{Node, Report},
+    report::{Node, Report, inputs::MAX_OWNERS},
     session::{Observation, Survey, Watch, node, observer, settings, survey},
 };
 
@@ -47,6 +47,9 @@ pub(super) struct Args {
     /// Trace nothing: answer from the kernel's counters, sock_diag and /proc.
     #[arg(long)]
     no_bpf: bool,
+    /// Owners in each list of the report at most, 20 or more; the sums are of all.
+    #[arg(long, value_name = "N", default_value_t = MAX_OWNERS, value_parser = top)]
+    top: usize,
     /// Compare every call with the kernel's own counters around it, and say how many disagree; it costs
     /// time on every call.
     #[arg(long)]
@@ -121,7 +124,7 @@ pub(super) async fn window(paths: &Paths, args: &Args) -> anyhow::Result<(Report
         provisional(&sources, &attributor, &start, &node);
         observe(paths, args, sources, (attributor, live), start).await?
     };
-    Ok((observation.report(&node), end))
+    Ok((observation.report(&node, args.top), end))
 }
 
 /// The first answer, before any program is loaded.
@@ -137,7 +140,7 @@ fn provisional(sources: &Sources, attributor: &Attributor, start: &Survey, node:
     );
     super::say(&format!(
         "provisional: {}",
-        table::one_line(&snapshot.report(node))
+        table::one_line(&snapshot.report(node, MAX_OWNERS))
     ));
 }
 
@@ -257,6 +260,18 @@ async fn collect(
                 watch.keep(events);
             }
         }
+    }
+}
+
+fn top(text: &str) -> Result<usize, String> {
+    let most = 1 << 20;
+    let number = text
+        .parse()
+        .map_err(|_| format!("{text} is not a number"))?;
+    if (MAX_OWNERS..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("it must be from {MAX_OWNERS} to {most}"))
     }
 }
 

@@ -5,7 +5,7 @@
 //! packets, hold up its reader, and change what we measure. `sock_diag` takes no socket lock, needs no BPF and
 //! so answers on every kernel, also where tracing is impossible. Its price: a module (`tcp_diag`) that the
 //! kernel loads on demand, which fails where modules are locked or modprobe is missing; a reading is not
-//! one instant. Neither of the two sees a socket that is in no table: these are looked for by their descriptors ([`super::unlisted`])
+//! one instant. Neither of the two sees a socket that is in no table: these are looked for by their descriptors (`unlisted.rs`)
 //! where the node has more sockets than are listed. Where the module cannot be had, `/proc` still lists the sockets, with payload but
 //! without memory, and the gap is named.
 

@@ -15,7 +15,7 @@ use tracer_common::TallyKey;
 use self::holders::Census;
 use super::{
     Culprit, Inputs, Report, SCHEMA, Victim,
-    inputs::{MAX_GAPS, MAX_MOMENTS, MAX_OWNERS},
+    inputs::{MAX_GAPS, MAX_MOMENTS},
 };
 use crate::{
     aggregate::{Group, Harm, harm},
@@ -82,9 +82,9 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
     let accounts = census.as_ref().map(|census| census.accounts.as_slice());
     let attribution = attribution::attribution(inputs, &harms, accounts);
     let mut accounts = census.map(|census| census.accounts).unwrap_or_default();
-    bound(&mut victims, "victims", &mut gaps);
-    bound(&mut accused, "culprits", &mut gaps);
-    bound(&mut accounts, "holders", &mut gaps);
+    bound(&mut victims, "victims", inputs.top, &mut gaps);
+    bound(&mut accused, "culprits", inputs.top, &mut gaps);
+    bound(&mut accounts, "holders", inputs.top, &mut gaps);
     losses.gaps = bound_gaps(gaps);
     Report {
         schema: SCHEMA.to_owned(),
@@ -147,7 +147,12 @@ fn memcg_pressure(inputs: &Inputs<'_>, gaps: &mut Vec<String>) -> Option<Vec<Mem
         })
         .collect();
     pressed.sort_by_key(|memcg| Reverse((memcg.max_events, memcg.sock_throttled)));
-    bound(&mut pressed, "memory cgroups under pressure", gaps);
+    bound(
+        &mut pressed,
+        "memory cgroups under pressure",
+        inputs.top,
+        gaps,
+    );
     Some(pressed)
 }
 
@@ -189,13 +194,13 @@ fn findings(
 }
 
 /// Cuts a list to what a report may hold, and says so.
-fn bound<T>(list: &mut Vec<T>, name: &str, gaps: &mut Vec<String>) {
-    if list.len() > MAX_OWNERS {
+fn bound<T>(list: &mut Vec<T>, name: &str, most: usize, gaps: &mut Vec<String>) {
+    if list.len() > most {
         gaps.push(format!(
-            "{name}: the first {MAX_OWNERS} of {} are listed",
+            "{name}: the first {most} of {} are listed",
             list.len()
         ));
-        list.truncate(MAX_OWNERS);
+        list.truncate(most);
     }
 }
 

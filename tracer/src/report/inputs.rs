@@ -14,7 +14,7 @@ use crate::{
     kernel::plan::Plan,
 };
 
-/// Most owners in each list of a report.
+/// Most owners in each list of a report, unless more are asked for.
 pub const MAX_OWNERS: usize = 20;
 /// Most sockets of one victim.
 pub const MAX_SOCKETS: usize = 5;
@@ -79,6 +79,8 @@ pub struct Inputs<'a> {
     pub contexts: &'a BTreeMap<Group, Context>,
     /// The maps in the kernel; `None` when nothing was loaded.
     pub maps: Option<Maps>,
+    /// Most owners in each list, [`MAX_OWNERS`] at least.
+    pub top: usize,
     /// In words: container runtimes that told names.
     pub runtimes: &'a [String],
     /// In words: what could not be read.

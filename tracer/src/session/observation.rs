@@ -122,9 +122,9 @@ impl Observation {
         }
     }
 
-    /// The report of it.
+    /// The report of it, with so many owners in each list.
     #[must_use]
-    pub fn report(&self, node: &Node) -> Report {
+    pub fn report(&self, node: &Node, top: usize) -> Report {
         let known = self.owners_by_socket();
         let owner_of_key = |key: &TallyKey| match known.get(key) {
             Some(owner) => owner.clone(),
@@ -153,6 +153,7 @@ impl Observation {
             selfcheck: self.selfcheck,
             recursion_misses: self.recursion_misses.as_deref(),
             possible_misses: self.possible_misses,
+            top,
             runtimes: &self.attributor.cri.runtimes,
             gaps: &self.gaps,
             socket_states: &self.sockets,

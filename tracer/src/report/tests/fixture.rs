@@ -22,7 +22,7 @@ use crate::{
     holders::{Scan, Socket, TcpState, socket::SocketMemory},
     indicators::{Counter, Row, RowState, TcpMemory, memcg::Pressed},
     kernel::plan::{CounterSight, Flavour, Plan, Probe, Sight},
-    report::{Context, Inputs, Node, Report, Window, build},
+    report::{Context, Inputs, Node, Report, Window, build, inputs::MAX_OWNERS},
 };
 
 /// Size of a page on the made node.
@@ -252,6 +252,7 @@ impl Fixture {
             selfcheck: None,
             recursion_misses: Some(&[]),
             possible_misses: self.possible_misses,
+            top: MAX_OWNERS,
             runtimes: &self.runtimes,
             gaps: &self.gaps,
             socket_states: &self.states,
