@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, anyhow};
 use tracer::{
     attribute::Sources,
-    holders::Progress,
+    holders::{Detail, Progress},
     kernel::{
         Facts, Plan, facts,
         plan::{self, ProbeFlavour},
@@ -72,7 +72,7 @@ impl Right {
             .build()?;
         let _entered = reactor.enter();
         let sources = Sources::default();
-        let start = survey(&sources.proc, &Progress::quiet());
+        let start = survey(&sources.proc, Detail::Each, &Progress::quiet());
         let node = node(&sources.proc, start.memory.page_size);
         let settings = settings(self.facts.addresses, true);
         let btf = BTF.as_ref();

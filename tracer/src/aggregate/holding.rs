@@ -5,133 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Group;
 use crate::{
     attribute::Owner,
-    holders::{Socket, TcpState},
+    holders::{Scan, Socket, Sum, TcpState, part::keep_largest},
 };
 
-/// Sockets of one owner that are kept by themselves.
-pub const MAX_TOP: usize = 5;
-
-/// Sockets of one owner in one state. Sizes are bytes of `truesize`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Part {
-    /// How many.
-    pub sockets: u64,
-    /// What they take from `tcp_mem`.
-    pub held: u64,
-    /// Receive and out-of-order queues.
-    pub receive: u64,
-    /// Send queues.
-    pub send: u64,
-    /// Reserved and not used yet.
-    pub forward: u64,
-    /// Payload that nobody has read; 0 for listeners, whose number means connections.
-    pub unread: u64,
-    /// Of `sockets`, those that no file holds: not accepted yet, or closed by their application.
-    pub fileless: u64,
-    /// What those take from `tcp_mem`.
-    pub fileless_held: u64,
-    /// Of `fileless`, those that were closed by their application: orphans, as `/proc/net/sockstat` counts them.
-    pub orphans: u64,
-    /// Of `fileless`, connections that wait at a listener: their application has not accepted them.
-    pub not_accepted: u64,
-    /// What those take from `tcp_mem`.
-    pub not_accepted_held: u64,
-    /// Of `sockets`, those that no table of the kernel lists.
-    pub unlisted: u64,
-    /// What those take from `tcp_mem`.
-    pub unlisted_held: u64,
-    /// Of `sockets`, those whose memory the kernel did not tell although they have some: their payload
-    /// stands for it, which is less.
-    pub unmeasured: u64,
-    /// Connections that wait at listeners to be accepted, as the listeners count them.
-    pub waiting: u64,
-    /// Longest time since data was received, in milliseconds, of the sockets that were asked.
-    pub idle_ms: Option<u32>,
-    /// Change of `held` since the scan before; `None` when there was none.
-    pub growth: Option<i64>,
-}
-
-impl Part {
-    /// Adds one socket.
-    fn add(&mut self, socket: &Socket) {
-        self.sockets += 1;
-        self.idle_ms = self.idle_ms.max(socket.idle_ms);
-        if socket.state == TcpState::Listen {
-            self.waiting += u64::from(socket.unread);
-        } else {
-            self.unread += u64::from(socket.unread);
-        }
-        match socket.memory {
-            Some(memory) => {
-                self.receive += u64::from(memory.rmem_alloc);
-                self.send += u64::from(memory.wmem_queued);
-                self.forward += u64::from(memory.forward_alloc);
-            }
-            None if socket.is_stand_in() => {}
-            None => {
-                self.unmeasured += 1;
-                if socket.state != TcpState::Listen {
-                    self.receive += u64::from(socket.unread);
-                    self.send += u64::from(socket.unsent);
-                }
-            }
-        }
-        let held = socket.held();
-        self.held += held;
-        let fileless = socket.inode == 0;
-        let real = fileless && !socket.is_stand_in();
-        for (which, sockets, sum) in [
-            (fileless, &mut self.fileless, &mut self.fileless_held),
-            (
-                real && waits_to_be_accepted(socket.state),
-                &mut self.not_accepted,
-                &mut self.not_accepted_held,
-            ),
-            (!socket.listed, &mut self.unlisted, &mut self.unlisted_held),
-        ] {
-            if which {
-                *sockets += 1;
-                *sum += held;
-            }
-        }
-        self.orphans += u64::from(real && is_closed(socket.state));
-    }
-
-    /// Adds another part.
-    fn merge(&mut self, other: &Self) {
-        self.sockets += other.sockets;
-        self.held += other.held;
-        self.receive += other.receive;
-        self.send += other.send;
-        self.forward += other.forward;
-        self.unread += other.unread;
-        self.fileless += other.fileless;
-        self.fileless_held += other.fileless_held;
-        self.orphans += other.orphans;
-        self.not_accepted += other.not_accepted;
-        self.not_accepted_held += other.not_accepted_held;
-        self.unlisted += other.unlisted;
-        self.unlisted_held += other.unlisted_held;
-        self.unmeasured += other.unmeasured;
-        self.waiting += other.waiting;
-        self.idle_ms = self.idle_ms.max(other.idle_ms);
-        let growth = other.growth.map(|it| it + self.growth.unwrap_or(0));
-        self.growth = growth.or(self.growth);
-    }
-}
-
-/// States that a socket reaches only after its application has closed it, or shut it down.
-const fn is_closed(state: TcpState) -> bool {
-    use TcpState::{Closing, FinWait1, FinWait2, LastAck};
-    matches!(state, FinWait1 | FinWait2 | Closing | LastAck)
-}
-
-/// States of a full socket without a file that nobody has closed: it is in the queue of a listener. (In SYN-RECEIVED by TCP
-/// Fast Open.)
-const fn waits_to_be_accepted(state: TcpState) -> bool {
-    use TcpState::{CloseWait, Established, SynRecv};
-    matches!(state, Established | CloseWait | SynRecv)
-}
+pub use crate::holders::part::{MAX_TOP, Part};
 
 /// All sockets of one group.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -161,14 +38,16 @@ impl Holding {
     /// Adds one socket.
     fn add(&mut self, socket: &Socket) {
         self.states.entry(socket.state).or_default().add(socket);
-        let held = socket.held();
-        let least = self.top.last().map_or(0, Socket::held);
-        if held == 0 || (self.top.len() == MAX_TOP && held <= least) {
-            return;
+        keep_largest(&mut self.top, socket);
+    }
+
+    /// Adds sockets that were only summed.
+    fn add_sum(&mut self, sum: &Sum) {
+        let state = sum.example.state;
+        self.states.entry(state).or_default().merge(&sum.part);
+        for socket in &sum.top {
+            keep_largest(&mut self.top, socket);
         }
-        let at = self.top.partition_point(|other| other.held() >= held);
-        self.top.insert(at, socket.clone());
-        self.top.truncate(MAX_TOP);
     }
 
     /// Notes by how much each state has grown since an earlier scan. A state that has gone stays, with nothing but that.
@@ -187,17 +66,36 @@ impl Holding {
     }
 }
 
-/// Sums sockets by group.
-pub fn by_group<'a>(
-    sockets: impl IntoIterator<Item = &'a Socket>,
+/// Sums the sockets of a scan by group.
+#[must_use]
+pub fn by_group(scan: &Scan, lookup: &dyn Fn(&Socket) -> Owner) -> BTreeMap<Group, Holding> {
+    by_group_of(scan, lookup, |_, _| true)
+}
+
+/// Sums those sockets of a scan by group that are wanted, as they and their owners say.
+pub fn by_group_of(
+    scan: &Scan,
     lookup: &dyn Fn(&Socket) -> Owner,
+    wanted: impl Fn(&Socket, &Owner) -> bool,
 ) -> BTreeMap<Group, Holding> {
     let mut groups: BTreeMap<Group, Holding> = BTreeMap::new();
-    for socket in sockets {
+    let mut add = |socket: &Socket, sum: Option<&Sum>| {
         let owner = lookup(socket);
+        if !wanted(socket, &owner) {
+            return;
+        }
         let holding = groups.entry(Group::of(&owner)).or_default();
-        holding.add(socket);
+        match sum {
+            Some(sum) => holding.add_sum(sum),
+            None => holding.add(socket),
+        }
         holding.owners.insert(owner);
+    };
+    for socket in &scan.sockets {
+        add(socket, None);
+    }
+    for sum in &scan.sums {
+        add(&sum.example, Some(sum));
     }
     groups
 }
@@ -235,6 +133,13 @@ mod tests {
         }
     }
 
+    fn scan(sockets: impl IntoIterator<Item = Socket>) -> Scan {
+        Scan {
+            sockets: sockets.into_iter().collect(),
+            ..Scan::default()
+        }
+    }
+
     #[test]
     fn orphans_are_full_sockets_that_were_closed() {
         let memory = Some(SocketMemory::default());
@@ -245,7 +150,7 @@ mod tests {
             socket(TcpState::FinWait2, 0, None, 0),   // a stand-in
             socket(TcpState::Established, 0, memory, 0), // not accepted yet
         ];
-        let groups = by_group(&sockets, &|_| Owner::of_kind(OwnerKind::Kernel));
+        let groups = by_group(&scan(sockets), &|_| Owner::of_kind(OwnerKind::Kernel));
         let total = groups[&Group::Kernel].total();
         assert_eq!((total.orphans, total.fileless), (2, 4));
         assert_eq!(total.unmeasured, 0);
@@ -269,11 +174,44 @@ mod tests {
                 ..socket(TcpState::Close, 6, memory, 900)
             },
         ];
-        let groups = by_group(&sockets, &|_| Owner::of_kind(OwnerKind::Kernel));
+        let groups = by_group(&scan(sockets), &|_| Owner::of_kind(OwnerKind::Kernel));
         let total = groups[&Group::Kernel].total();
         assert_eq!((total.not_accepted, total.not_accepted_held), (3, 3000));
         assert_eq!((total.unlisted, total.unlisted_held), (1, 1000));
         assert_eq!((total.orphans, total.sockets), (1, 7));
+    }
+
+    #[test]
+    fn sums_count_as_their_sockets_do() {
+        let sizes = [3, 9, 1, 7, 0, 5, 8, 2];
+        let sockets = || {
+            sizes.into_iter().map(|held| {
+                let memory = SocketMemory {
+                    rmem_alloc: held,
+                    ..SocketMemory::default()
+                };
+                socket(TcpState::CloseWait, held, Some(memory), 1)
+            })
+        };
+        let mut sum = Sum {
+            example: sockets().next().unwrap(),
+            part: Part::default(),
+            top: Vec::new(),
+        };
+        for socket in sockets().skip(2) {
+            sum.part.add(&socket);
+            keep_largest(&mut sum.top, &socket);
+        }
+        let summed = Scan {
+            sums: vec![sum],
+            ..scan(sockets().take(2))
+        };
+        let lookup = |_: &Socket| Owner::of_kind(OwnerKind::Kernel);
+        assert_eq!(
+            by_group(&summed, &lookup),
+            by_group(&scan(sockets()), &lookup)
+        );
+        assert_eq!(summed.total(), scan(sockets()).total());
     }
 
     #[test]
@@ -286,8 +224,8 @@ mod tests {
             socket(state, held, Some(memory), 0)
         };
         let sum = |sizes: &[u32], state| {
-            let sockets: Vec<Socket> = sizes.iter().map(|held| of(*held, state)).collect();
-            let mut groups = by_group(&sockets, &|_| Owner::of_kind(OwnerKind::Kernel));
+            let sockets = sizes.iter().map(|held| of(*held, state));
+            let mut groups = by_group(&scan(sockets), &|_| Owner::of_kind(OwnerKind::Kernel));
             groups.remove(&Group::Kernel).unwrap()
         };
         let mut now = sum(&[3, 9, 1, 7, 0, 5, 8], TcpState::CloseWait);
@@ -309,7 +247,6 @@ mod tests {
             rmem_alloc: 1000,
             wmem_queued: 200,
             forward_alloc: 30,
-            backlog: 9999, // not charged to tcp_mem
             ..SocketMemory::default()
         };
         let sockets = [
@@ -319,7 +256,7 @@ mod tests {
             socket(TcpState::TimeWait, 0, None, 0),
             socket(TcpState::Listen, 7, Some(SocketMemory::default()), 128),
         ];
-        let groups = by_group(&sockets, &|_| Owner::of_kind(OwnerKind::Kernel));
+        let groups = by_group(&scan(sockets), &|_| Owner::of_kind(OwnerKind::Kernel));
         let holding = &groups[&Group::Kernel];
         let leak = holding.states[&TcpState::CloseWait];
         assert_eq!(

@@ -123,7 +123,7 @@ pub struct Descriptor {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessTable {
     /// Place in `processes`, and the number of the descriptor.
-    by_inode: HashMap<u32, (usize, i32)>,
+    by_inode: HashMap<u32, (u32, i32)>,
     processes: Vec<Process>,
     /// In words: what searches could not see.
     pub gaps: Vec<String>,
@@ -134,7 +134,7 @@ impl ProcessTable {
     #[must_use]
     pub fn get(&self, inode: u32) -> Option<&Process> {
         let (process, _) = self.by_inode.get(&inode)?;
-        self.processes.get(*process)
+        self.processes.get(*process as usize)
     }
 
     /// The same, with the number of its descriptor.
@@ -152,7 +152,9 @@ impl ProcessTable {
     /// Notes a process with the sockets that it holds, each by its inode and the number of a descriptor.
     pub fn insert(&mut self, process: Process, sockets: impl IntoIterator<Item = (u32, i32)>) {
         let known = self.processes.iter().rposition(|it| *it == process);
-        let place = known.unwrap_or(self.processes.len());
+        let Ok(place) = u32::try_from(known.unwrap_or(self.processes.len())) else {
+            return;
+        };
         if known.is_none() {
             self.processes.push(process);
         }

@@ -162,15 +162,21 @@ impl Attributor {
         if tells(&other) { other } else { owner }
     }
 
+    /// Whether the owner of a cgroup's sockets is told by the cgroup, and does not depend on the process that holds them.
+    #[must_use]
+    pub fn cgroup_tells(&self, id: u64) -> bool {
+        self.cgroups.path(id).is_some_and(|path| self.tells(path))
+    }
+
     /// Inodes of the sockets whose owner depends on the process that holds them.
     #[must_use]
-    pub fn wanted_inodes(&self, sockets: &[Socket]) -> HashSet<u32> {
+    pub fn wanted_inodes<'a>(&self, sockets: impl IntoIterator<Item = &'a Socket>) -> HashSet<u32> {
         let silent = |socket: &&Socket| {
-            let path = socket.cgroup_id.and_then(|id| self.cgroups.path(id));
-            socket.inode != 0 && path.is_none_or(|path| !self.tells(path))
+            let id = socket.cgroup_id.filter(|&id| self.cgroup_tells(id));
+            socket.inode != 0 && id.is_none()
         };
         sockets
-            .iter()
+            .into_iter()
             .filter(silent)
             .map(|socket| socket.inode)
             .collect()

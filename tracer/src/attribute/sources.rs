@@ -127,7 +127,11 @@ impl Sources {
     }
 
     /// Looks for the processes that hold those sockets whose cgroup tells nothing.
-    pub fn find_processes(&self, attributor: &mut Attributor, sockets: &[Socket]) {
+    pub fn find_processes<'a>(
+        &self,
+        attributor: &mut Attributor,
+        sockets: impl IntoIterator<Item = &'a Socket>,
+    ) {
         let wanted = attributor.wanted_inodes(sockets);
         let processes = &mut attributor.processes;
         processes.gaps.clear();

@@ -16,7 +16,7 @@ use crate::{
     attribute::{Attributor, Live, Sources},
     context::Observer,
     diagnose::recovery,
-    holders::Progress,
+    holders::{Detail, Progress},
     indicators::reserve,
     kernel::{Plan, plan},
     output::{json, table},
@@ -101,7 +101,13 @@ pub(super) async fn window(paths: &Paths, args: &Args) -> anyhow::Result<(Report
     let sources = paths.sources()?;
     let mut live = Live::start(&sources);
     let mut attributor = sources.read();
-    let mut start = survey(&sources.proc, &Progress::new(&super::say));
+    let tells = |cgroup| attributor.cgroup_tells(cgroup);
+    let detail = match args.duration.is_zero() {
+        // Nothing comes after it to compare single sockets with.
+        true => Detail::Sums { tells: &tells },
+        false => Detail::Each,
+    };
+    let mut start = survey(&sources.proc, detail, &Progress::new(&super::say));
     live.look_at(&mut attributor, &start.namespaces, true);
     live.settle(&mut attributor);
     start.memcgs = sources.memory_events(&attributor);
@@ -173,7 +179,7 @@ async fn observe(
             let begun = Instant::now();
             let ended = wait(&mut observer, args.duration).await;
             let elapsed = begun.elapsed();
-            let end = survey(&sources.proc, &Progress::new(&super::say));
+            let end = survey(&sources.proc, Detail::Each, &Progress::new(&super::say));
             sources.refresh(&mut attributor);
             live.look_at(&mut attributor, &end.namespaces, true);
             live.settle(&mut attributor);

@@ -66,11 +66,9 @@ pub enum DiagError {
     Family(u8),
 }
 
-/// What one datagram said.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+/// What one datagram said besides its sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Decoded {
-    /// Its sockets.
-    pub sockets: Vec<Socket>,
     /// The dump is at its end, well or not.
     pub done: bool,
     /// Error number with which the kernel ended the dump.
@@ -163,12 +161,17 @@ fn header(bytes: &mut [u8], kind: u16, sequence: u32) {
     bytes[8..12].copy_from_slice(&sequence.to_ne_bytes());
 }
 
-/// Decodes one datagram of the answer to the request with that sequence number. Messages that belong to
+/// Decodes one datagram of the answer to the request with that sequence number, and hands on each socket. Messages that belong to
 /// another request are passed over.
 ///
 /// # Errors
-/// When a message is cut off or of an unknown family; nothing of the datagram is then used.
-pub fn decode(datagram: &[u8], netns_inum: u32, sequence: u32) -> Result<Decoded, DiagError> {
+/// When a message is cut off or of an unknown family; of the whole dump nothing should then be used.
+pub fn decode(
+    datagram: &[u8],
+    netns_inum: u32,
+    sequence: u32,
+    mut each: impl FnMut(Socket),
+) -> Result<Decoded, DiagError> {
     let mut decoded = Decoded::default();
     let mut at = 0;
     while at < datagram.len() {
@@ -215,9 +218,7 @@ pub fn decode(datagram: &[u8], netns_inum: u32, sequence: u32) -> Result<Decoded
                 if body.len() < DIAG_MSG {
                     return Err(truncated);
                 }
-                decoded
-                    .sockets
-                    .push(socket(body, netns_inum).ok_or(truncated)??);
+                each(socket(body, netns_inum).ok_or(truncated)??);
             }
             _ => {}
         }
@@ -274,20 +275,15 @@ fn clamped(info: &[u8]) -> Option<bool> {
     Some(ssthresh <= segment.saturating_mul(4))
 }
 
-/// The nine numbers of `sk_get_meminfo`; `None` when there are fewer (before Linux 4.7).
+/// Of the nine numbers of `sk_get_meminfo` those that are used; `None` when it ends before them.
 pub(super) fn memory(value: &[u8]) -> Option<SocketMemory> {
     // The kernel's counts are signed and may be below 0 for an instant, which means nothing held.
     let bytes = |index: usize| Some(i32_at(value, index * 4)?.max(0).unsigned_abs());
     Some(SocketMemory {
         rmem_alloc: bytes(0)?,
         rcvbuf: bytes(1)?,
-        wmem_alloc: bytes(2)?,
-        sndbuf: bytes(3)?,
         forward_alloc: bytes(4)?,
         wmem_queued: bytes(5)?,
-        optmem: bytes(6)?,
-        backlog: bytes(7)?,
-        drops: u32_at(value, 32)?,
     })
 }
 

@@ -3,7 +3,9 @@
 pub(crate) mod descriptors;
 pub mod diag;
 mod duplicate;
+mod gather;
 pub mod netlink;
+pub mod part;
 pub mod proc_tcp;
 mod progress;
 pub mod scan;
@@ -11,6 +13,7 @@ pub mod socket;
 pub mod tcp_info;
 mod unlisted;
 
+pub use gather::Detail;
 pub use progress::Progress;
 pub use scan::{scan, scan_namespaces, windows};
-pub use socket::{Scan, Socket, TcpState};
+pub use socket::{Scan, Socket, Sum, TcpState};

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use super::{
     diag::{self, DiagError},
-    socket::Socket,
+    gather::Gathering,
 };
 
 /// The kernel answers at once or not at all: a dump is made within `recv`.
@@ -52,51 +52,37 @@ impl From<io::Error> for DumpError {
     }
 }
 
-/// What a dump brought.
-#[derive(Debug, Default)]
-pub(super) struct Dump {
-    /// The sockets, as the kernel listed them: one that changed its table meanwhile stands twice.
-    pub(super) sockets: Vec<Socket>,
-    /// The kernel lost its place each time: some may be missing.
-    pub(super) interrupted: bool,
-}
-
-/// All TCP sockets of the network namespace that the calling thread is in.
-pub(super) fn dump(netns_inum: u32, deadline: Instant) -> Result<Dump, DumpError> {
-    let mut asker = Asker {
-        socket: open()?,
-        sequence: 0,
-        netns_inum,
-        deadline,
-    };
-    match asker.ask(|sequence| diag::request_both(sequence).to_vec()) {
+/// Gathers all TCP sockets of the network namespace that the calling thread is in. Says whether the kernel lost its place each time:
+/// then some may be missing.
+pub(super) fn dump(
+    netns_inum: u32,
+    deadline: Instant,
+    to: &mut Gathering<'_>,
+) -> Result<bool, DumpError> {
+    let mut asker = Asker::new(netns_inum, deadline)?;
+    match asker.ask(to, &[&|sequence| diag::request_both(sequence).to_vec()]) {
         // Without the older kind of request, or without the module: the newer one tells which.
         Err(DumpError::NoModule | DumpError::Io(_)) => {}
         answer => return answer,
     }
     // AF_INET is 2 and AF_INET6 is 10.
-    let mut all = asker.ask(|sequence| diag::request(libc::AF_INET as u8, sequence).to_vec())?;
-    match asker.ask(|sequence| diag::request(libc::AF_INET6 as u8, sequence).to_vec()) {
-        Ok(part) => {
-            all.sockets.extend(part.sockets);
-            all.interrupted |= part.interrupted;
-        }
-        // A kernel without IPv6 has no handler for it, and no such sockets.
-        Err(DumpError::NoModule) => {}
-        Err(error) => return Err(error),
-    }
-    Ok(all)
+    asker.ask(
+        to,
+        &[
+            &|sequence| diag::request(libc::AF_INET as u8, sequence).to_vec(),
+            &|sequence| diag::request(libc::AF_INET6 as u8, sequence).to_vec(),
+        ],
+    )
 }
 
-/// Receive windows of the TCP sockets of the network namespace that the calling thread is in.
-pub(super) fn dump_windows(netns_inum: u32, deadline: Instant) -> Result<Dump, DumpError> {
-    let mut asker = Asker {
-        socket: open()?,
-        sequence: 0,
-        netns_inum,
-        deadline,
-    };
-    asker.ask(|sequence| diag::request_windows(sequence).to_vec())
+/// Gathers the receive windows of the TCP sockets of the network namespace that the calling thread is in.
+pub(super) fn dump_windows(
+    netns_inum: u32,
+    deadline: Instant,
+    to: &mut Gathering<'_>,
+) -> Result<bool, DumpError> {
+    let mut asker = Asker::new(netns_inum, deadline)?;
+    asker.ask(to, &[&|sequence| diag::request_windows(sequence).to_vec()])
 }
 
 /// Sends one request in the network namespace that the calling thread is in, and gives the first answer.
@@ -117,6 +103,9 @@ pub(super) fn exchange(request: &[u8]) -> io::Result<Vec<u8>> {
     Ok(buffer)
 }
 
+/// Bytes of a request with a sequence number.
+type Request<'a> = &'a dyn Fn(u32) -> Vec<u8>;
+
 struct Asker {
     socket: OwnedFd,
     sequence: u32,
@@ -125,16 +114,75 @@ struct Asker {
 }
 
 impl Asker {
-    /// Asks until an answer is whole, a few times at most.
-    fn ask(&mut self, request: impl Fn(u32) -> Vec<u8>) -> Result<Dump, DumpError> {
-        let mut left = TRIES;
+    fn new(netns_inum: u32, deadline: Instant) -> io::Result<Self> {
+        Ok(Self {
+            socket: open()?,
+            sequence: 0,
+            netns_inum,
+            deadline,
+        })
+    }
+
+    /// Asks all of it until the answers are whole, a few times at most. Whether even the last ones were not whole.
+    fn ask(&mut self, to: &mut Gathering<'_>, requests: &[Request<'_>]) -> Result<bool, DumpError> {
+        for _ in 0..TRIES {
+            to.begin();
+            let mut interrupted = false;
+            for (number, request) in requests.iter().enumerate() {
+                self.sequence += 1;
+                send(&self.socket, &request(self.sequence))?;
+                match self.receive(to) {
+                    Ok(lost) => interrupted |= lost,
+                    // A kernel without IPv6, which comes second, has no handler for it, and no such sockets.
+                    Err(DumpError::NoModule) if number > 0 => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            if !interrupted {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Whether the kernel lost its place.
+    fn receive(&self, to: &mut Gathering<'_>) -> Result<bool, DumpError> {
+        let mut interrupted = false;
+        let mut buffer = vec![0_u8; BUFFER];
         loop {
-            left -= 1;
-            self.sequence += 1;
-            send(&self.socket, &request(self.sequence))?;
-            let dump = receive(&self.socket, self.netns_inum, self.sequence, self.deadline)?;
-            if !dump.interrupted || left == 0 {
-                return Ok(dump);
+            if Instant::now() >= self.deadline {
+                return Err(DumpError::Timeout);
+            }
+            // SAFETY: the pointer and length are those of a buffer that outlives the call.
+            let got = unsafe {
+                libc::recv(
+                    self.socket.as_raw_fd(),
+                    buffer.as_mut_ptr().cast(),
+                    buffer.len(),
+                    libc::MSG_TRUNC,
+                )
+            };
+            let Ok(got) = usize::try_from(got) else {
+                let error = io::Error::last_os_error();
+                if error.raw_os_error() == Some(libc::EINTR) {
+                    continue;
+                }
+                return Err(error.into());
+            };
+            // With MSG_TRUNC the length is that of the whole datagram, even if the buffer is shorter.
+            let datagram = buffer.get(..got).ok_or(DiagError::Truncated {
+                at: BUFFER,
+                len: got,
+            })?;
+            let decoded = diag::decode(datagram, self.netns_inum, self.sequence, |socket| {
+                to.take(socket);
+            })?;
+            interrupted |= decoded.interrupted;
+            if let Some(errno) = decoded.errno {
+                return Err(io::Error::from_raw_os_error(errno).into());
+            }
+            if decoded.done {
+                return Ok(interrupted);
             }
         }
     }
@@ -189,57 +237,12 @@ fn send(socket: &OwnedFd, request: &[u8]) -> io::Result<()> {
     }
 }
 
-fn receive(
-    socket: &OwnedFd,
-    netns_inum: u32,
-    sequence: u32,
-    deadline: Instant,
-) -> Result<Dump, DumpError> {
-    let mut dump = Dump::default();
-    let mut buffer = vec![0_u8; BUFFER];
-    loop {
-        if Instant::now() >= deadline {
-            return Err(DumpError::Timeout);
-        }
-        // SAFETY: the pointer and length are those of a buffer that outlives the call.
-        let got = unsafe {
-            libc::recv(
-                socket.as_raw_fd(),
-                buffer.as_mut_ptr().cast(),
-                buffer.len(),
-                libc::MSG_TRUNC,
-            )
-        };
-        let Ok(got) = usize::try_from(got) else {
-            let error = io::Error::last_os_error();
-            if error.raw_os_error() == Some(libc::EINTR) {
-                continue;
-            }
-            return Err(error.into());
-        };
-        // With MSG_TRUNC the length is that of the whole datagram, even if the buffer is shorter.
-        let datagram = buffer.get(..got).ok_or(DiagError::Truncated {
-            at: BUFFER,
-            len: got,
-        })?;
-        let decoded = diag::decode(datagram, netns_inum, sequence)?;
-        dump.sockets.extend(decoded.sockets);
-        dump.interrupted |= decoded.interrupted;
-        if let Some(errno) = decoded.errno {
-            return Err(io::Error::from_raw_os_error(errno).into());
-        }
-        if decoded.done {
-            return Ok(dump);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::holders::TcpState;
+    use crate::holders::{Socket, TcpState, gather::Detail};
 
     #[test]
     fn errors_say_what_to_do() {
@@ -251,9 +254,18 @@ mod tests {
         assert!(of(libc::ENOBUFS).starts_with("sock_diag: "));
     }
 
+    fn listed(
+        ask: impl FnOnce(&mut Gathering<'_>) -> Result<bool, DumpError>,
+    ) -> Result<Vec<Socket>, DumpError> {
+        let mut gathering = Gathering::new(Detail::Each);
+        ask(&mut gathering)?;
+        gathering.end();
+        Ok(gathering.finish().0)
+    }
+
     #[test]
     fn past_the_deadline_is_a_timeout() {
-        match dump(1, Instant::now()) {
+        match listed(|to| dump(1, Instant::now(), to)) {
             Err(DumpError::Timeout) => {}
             Err(error @ (DumpError::NoModule | DumpError::NotPermitted(_))) => {
                 println!("SKIP: {error}");
@@ -266,18 +278,16 @@ mod tests {
     fn a_listener_of_this_test() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let dump = match dump(1, Instant::now() + Duration::from_secs(10)) {
-            Ok(dump) => dump,
+        let deadline = Instant::now() + Duration::from_secs(10);
+        let sockets = match listed(|to| dump(1, deadline, to)) {
+            Ok(sockets) => sockets,
             Err(error) => {
                 println!("SKIP: {error}");
                 return;
             }
         };
-        let found = dump
-            .sockets
-            .iter()
-            .find(|socket| socket.local == address)
-            .unwrap();
+        let mut found = sockets.iter();
+        let found = found.find(|socket| socket.local == address).unwrap();
         assert_eq!(found.state, TcpState::Listen);
         assert_ne!(found.cookie, 0);
         assert_eq!(found.memory.unwrap().rmem_alloc, 0);
@@ -292,26 +302,22 @@ mod tests {
         let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
         let own = [v4.local_addr().unwrap(), v6.local_addr().unwrap()];
         let deadline = Instant::now() + Duration::from_secs(10);
-        let Ok(socket) = open() else {
+        let Ok(mut asker) = Asker::new(1, deadline) else {
             println!("SKIP: no sock_diag");
             return;
         };
-        let mut asker = Asker {
-            socket,
-            sequence: 0,
-            netns_inum: 1,
-            deadline,
+        let mut found = |request: &dyn Fn(u32) -> Vec<u8>| {
+            let sockets = listed(|to| asker.ask(to, &[request]))?;
+            let many = |address| sockets.iter().filter(|s| s.local == address).count();
+            Ok::<_, DumpError>(own.map(many))
         };
-        let found = |dump: Dump| {
-            own.map(|address| dump.sockets.iter().filter(|s| s.local == address).count())
-        };
-        match asker.ask(|sequence| diag::request_both(sequence).to_vec()) {
-            Ok(dump) => assert_eq!(found(dump), [1, 1]),
+        match found(&|sequence| diag::request_both(sequence).to_vec()) {
+            Ok(found) => assert_eq!(found, [1, 1]),
             Err(error) => println!("SKIP: both at once: {error}"),
         }
         for (family, want) in [(libc::AF_INET, [1, 0]), (libc::AF_INET6, [0, 1])] {
-            match asker.ask(|sequence| diag::request(family as u8, sequence).to_vec()) {
-                Ok(dump) => assert_eq!(found(dump), want),
+            match found(&|sequence| diag::request(family as u8, sequence).to_vec()) {
+                Ok(found) => assert_eq!(found, want),
                 Err(error) => println!("SKIP: family {family}: {error}"),
             }
         }

@@ -10,7 +10,7 @@
 //! without memory, and the gap is named.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashSet},
     fs,
     io::ErrorKind,
     path::Path,
@@ -18,6 +18,7 @@ use std::{
 };
 
 use super::{
+    gather::{Detail, Gathering, MAX_KEPT},
     netlink::{self, DumpError},
     proc_tcp,
     progress::Progress,
@@ -46,29 +47,48 @@ const WINDOWS_BUDGET: Duration = Duration::from_secs(2);
 ///
 /// ```no_run
 /// let scan = tracer::holders::scan(std::path::Path::new("/proc"));
-/// let held: u64 = scan.sockets.iter().filter_map(|socket| Some(socket.memory?.held())).sum();
-/// println!("{} sockets hold {held} bytes; {:?}", scan.sockets.len(), scan.gaps);
+/// let total = scan.total();
+/// println!("{} sockets hold {} bytes; {:?}", total.sockets, total.held, scan.gaps);
 /// ```
 #[must_use]
 pub fn scan(proc: &Path) -> Scan {
     let listing = netns::list(proc);
-    let mut scan = scan_namespaces(proc, &listing.namespaces, &Progress::quiet());
+    let quiet = Progress::quiet();
+    let mut scan = scan_namespaces(proc, &listing.namespaces, Detail::Each, &quiet);
     scan.gaps.splice(0..0, listing.gaps);
     scan
 }
 
-/// The same for namespaces that are listed already, with words on how far it is where it takes long.
+/// The same for namespaces that are listed already, in as much detail as is wanted, with words on how far it is where it takes long.
 #[must_use]
-pub fn scan_namespaces(proc: &Path, namespaces: &[Netns], progress: &Progress<'_>) -> Scan {
+pub fn scan_namespaces(
+    proc: &Path,
+    namespaces: &[Netns],
+    detail: Detail<'_>,
+    progress: &Progress<'_>,
+) -> Scan {
     let deadline = Instant::now() + BUDGET;
     let before = sockstat(proc);
-    let mut scan = listed(proc, namespaces, deadline, progress);
-    scan.around = [before, sockstat(proc)];
+    let mut gathering = Gathering::new(detail);
+    let gaps = listed(proc, namespaces, deadline, &mut gathering, progress);
+    let beyond = gathering.beyond;
+    let (sockets, sums, inodes) = gathering.finish();
+    let mut scan = Scan {
+        sockets,
+        sums,
+        gaps,
+        around: [before, sockstat(proc)],
+    };
+    if beyond > 0 {
+        scan.gaps.push(format!(
+            "more than {MAX_KEPT} sockets: {beyond} were summed by their cgroups only"
+        ));
+    }
     if let Some(missing) = missing(&scan) {
-        let inodes = scan.sockets.iter().map(|socket| socket.inode);
         let left = deadline.saturating_duration_since(Instant::now());
         let budget = left.min(SEARCH_BUDGET);
-        let search = unlisted::search(proc, inodes.collect(), missing, budget, progress);
+        let listed = inodes.into_iter().collect();
+        let search = unlisted::search(proc, listed, missing, budget, progress);
         // One that was listed and died before it was searched for is there twice.
         let cookies = search.sockets.iter().map(|socket| socket.cookie);
         let dead: HashSet<u64> = cookies.filter(|&cookie| cookie != 0).collect();
@@ -80,41 +100,46 @@ pub fn scan_namespaces(proc: &Path, namespaces: &[Netns], progress: &Progress<'_
     scan
 }
 
-/// The sockets that tables list.
-fn listed(proc: &Path, namespaces: &[Netns], deadline: Instant, progress: &Progress<'_>) -> Scan {
+/// Gathers the sockets that tables list. What could not be read is told in words.
+fn listed(
+    proc: &Path,
+    namespaces: &[Netns],
+    deadline: Instant,
+    to: &mut Gathering<'_>,
+    progress: &Progress<'_>,
+) -> Vec<String> {
     let total = namespaces.len();
-    let (mut at, mut found) = (0, 0);
+    let mut at = 0;
     let mut stopped_at = None;
     let visit = netns::visit(proc, namespaces, |netns, place| {
-        let part = one(netns, place, deadline);
-        (at, found) = (at + 1, found + part.sockets.len());
+        let gaps = one(netns, place, deadline, to);
+        at += 1;
         if stopped_at.is_none() && Instant::now() >= deadline {
             stopped_at = Some(netns.inum);
         }
         progress.tell(|| {
-            format!("reading sockets: network namespace {at} of {total}, {found} sockets so far")
+            format!(
+                "reading sockets: network namespace {at} of {total}, {} sockets so far",
+                to.len()
+            )
         });
-        part
+        gaps
     });
-    let mut scan = Scan::default();
     let mut reasons = BTreeMap::<String, usize>::new();
-    for part in visit.results {
-        scan.sockets.extend(part.sockets);
-        for gap in part.gaps {
-            *reasons.entry(gap).or_default() += 1;
-        }
+    for gap in visit.results.into_iter().flatten() {
+        *reasons.entry(gap).or_default() += 1;
     }
-    scan.gaps = visit.gaps;
+    let mut gaps = visit.gaps;
     let told = reasons
         .into_iter()
         .map(|(gap, count)| format!("{gap} ({count} of {total} network namespaces)"));
-    scan.gaps.extend(told);
+    gaps.extend(told);
     if let Some(inum) = stopped_at {
-        scan.gaps.push(format!(
+        gaps.push(format!(
             "time to read sockets was up at network namespace {inum}"
         ));
     }
-    scan
+    gaps
 }
 
 /// How many sockets in no table to look for; `None` where it is not worth a search.
@@ -124,12 +149,10 @@ fn listed(proc: &Path, namespaces: &[Netns], deadline: Instant, progress: &Progr
 fn missing(scan: &Scan) -> Option<u64> {
     let [before, after] = scan.around;
     let allocated = before.alloc?.min(after.alloc?);
-    // Stand-ins are not full sockets, and not among the allocated ones.
-    let full = scan.sockets.iter().filter(|it| !it.is_stand_in()).count();
-    let missing = allocated.saturating_sub(u64::try_from(full).unwrap_or(u64::MAX));
-    let held: u64 = scan.sockets.iter().map(Socket::held).sum();
+    let total = scan.total();
+    let missing = allocated.saturating_sub(total.full);
     let pages = before.mem.unwrap_or(0).min(after.mem.unwrap_or(0));
-    let hidden = pages.saturating_mul(page_size()) > held.saturating_add(WORTH_BYTES);
+    let hidden = pages.saturating_mul(page_size()) > total.held.saturating_add(WORTH_BYTES);
     (missing >= WORTH_SOCKETS || (missing > 0 && hidden)).then_some(missing)
 }
 
@@ -149,85 +172,62 @@ pub fn windows(proc: &Path, wanted: &BTreeSet<u32>) -> Option<Vec<Socket>> {
     let namespaces: Vec<Netns> = namespaces
         .filter(|netns| wanted.contains(&netns.inum))
         .collect();
+    let mut gathering = Gathering::new(Detail::Each);
     let visit = netns::visit(proc, &namespaces, |netns, place| {
-        let dump = place
-            .inside
-            .then(|| netlink::dump_windows(netns.inum, deadline));
-        dump?.ok().map(|dump| once(dump.sockets))
+        let asked =
+            place.inside && netlink::dump_windows(netns.inum, deadline, &mut gathering).is_ok();
+        gathering.end();
+        asked
     });
-    let parts: Option<Vec<_>> = visit.results.into_iter().collect();
-    Some(parts?.into_iter().flatten().collect())
+    let all = visit.results.into_iter().all(|asked| asked);
+    all.then(|| gathering.finish().0)
 }
 
-/// Gaps here do not name the namespace, so that equal ones can be told once with their number.
-fn one(netns: &Netns, place: &Place, deadline: Instant) -> Scan {
-    if !place.inside {
-        return fallback(netns, place, "it may not be entered (CAP_SYS_ADMIN)");
-    }
-    match netlink::dump(netns.inum, deadline) {
-        Ok(dump) => {
-            let mut scan = Scan {
-                sockets: once(dump.sockets),
-                ..Scan::default()
-            };
-            if dump.interrupted {
-                scan.gaps
-                    .push("sock_diag was interrupted: some sockets may be missing".to_owned());
+/// Gathers the sockets of one namespace. Gaps do not name it, so that equal ones can be told once with their number.
+fn one(netns: &Netns, place: &Place, deadline: Instant, to: &mut Gathering<'_>) -> Vec<String> {
+    let gaps = if place.inside {
+        match netlink::dump(netns.inum, deadline, to) {
+            Ok(false) => Vec::new(),
+            Ok(true) => vec!["sock_diag was interrupted: some sockets may be missing".to_owned()],
+            // Out of time is out of time: /proc is slower still.
+            Err(error @ DumpError::Timeout) => {
+                to.begin();
+                vec![format!("{error}: its sockets are not known")]
             }
-            scan
+            Err(error) => fallback(netns, place, &error.to_string(), to),
         }
-        // Out of time is out of time: /proc is slower still.
-        Err(error @ DumpError::Timeout) => Scan {
-            gaps: vec![format!("{error}: its sockets are not known")],
-            ..Scan::default()
-        },
-        Err(error) => fallback(netns, place, &error.to_string()),
-    }
+    } else {
+        fallback(netns, place, "it may not be entered (CAP_SYS_ADMIN)", to)
+    };
+    to.end();
+    gaps
 }
 
-/// `/proc/net/tcp` and `tcp6`.
-fn fallback(netns: &Netns, place: &Place, why: &str) -> Scan {
-    let mut scan = Scan::default();
+/// `/proc/net/tcp` and `tcp6`. What they lack is told in words.
+fn fallback(netns: &Netns, place: &Place, why: &str, to: &mut Gathering<'_>) -> Vec<String> {
+    to.begin();
+    let mut gaps = Vec::new();
     let mut bad = 0;
     for name in ["tcp", "tcp6"] {
         match fs::read(place.net.join(name)) {
             Ok(text) => {
                 let text = String::from_utf8_lossy(&text);
                 let (sockets, not_understood) = proc_tcp::parse(&text, netns.inum);
-                scan.sockets.extend(sockets);
+                sockets.into_iter().for_each(|socket| to.take(socket));
                 bad += not_understood;
             }
             // Without IPv6 there is no tcp6; without tcp the process that showed it is gone.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => scan.gaps.push(format!("/proc/net/{name}: {error}")),
+            Err(error) => gaps.push(format!("/proc/net/{name}: {error}")),
         }
     }
     if bad > 0 {
-        scan.gaps
-            .push(format!("/proc/net/tcp: {bad} lines not understood"));
+        gaps.push(format!("/proc/net/tcp: {bad} lines not understood"));
     }
-    scan.gaps.push(format!(
+    gaps.push(format!(
         "memory of its sockets is not known, only their unread payload from /proc/net/tcp: {why}"
     ));
-    scan
-}
-
-/// One entry a cookie, the later one: a request that became a connection, or a connection that went to
-/// TIME-WAIT while the kernel went through its tables, keeps its cookie and is listed twice.
-fn once(sockets: Vec<Socket>) -> Vec<Socket> {
-    let mut seen = HashMap::with_capacity(sockets.len());
-    let mut kept: Vec<Socket> = Vec::with_capacity(sockets.len());
-    for socket in sockets {
-        if socket.cookie != 0
-            && let Some(&index) = seen.get(&socket.cookie)
-        {
-            kept[index] = socket;
-            continue;
-        }
-        seen.insert(socket.cookie, kept.len());
-        kept.push(socket);
-    }
-    kept
+    gaps
 }
 
 #[cfg(test)]

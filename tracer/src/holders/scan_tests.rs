@@ -26,27 +26,6 @@ fn socket(cookie: u64, state: TcpState) -> Socket {
 }
 
 #[test]
-fn a_cookie_is_listed_once_and_the_later_entry_stays() {
-    let listed = vec![
-        socket(7, TcpState::SynRecv),
-        socket(8, TcpState::Established),
-        socket(7, TcpState::Established),
-        socket(0, TcpState::Close),
-        socket(0, TcpState::Close),
-    ];
-    let kept = once(listed);
-    assert_eq!(
-        kept,
-        [
-            socket(7, TcpState::Established),
-            socket(8, TcpState::Established),
-            socket(0, TcpState::Close),
-            socket(0, TcpState::Close),
-        ]
-    );
-}
-
-#[test]
 fn from_proc_the_memory_is_a_gap() {
     let proc = Fixture::new();
     proc.file(
@@ -63,13 +42,15 @@ fn from_proc_the_memory_is_a_gap() {
         net: proc.path().join("7/net"),
         inside: false,
     };
-    let scan = one(&netns, &place, Instant::now() + BUDGET);
-    assert_eq!(scan.sockets.len(), 1);
-    assert_eq!(scan.sockets[0].memory, None);
-    assert_eq!(scan.sockets[0].unread, 30_001);
-    assert_eq!(scan.gaps.len(), 2);
-    assert_eq!(scan.gaps[0], "/proc/net/tcp: 1 lines not understood");
-    assert!(scan.gaps[1].contains("CAP_SYS_ADMIN"), "{:?}", scan.gaps);
+    let mut gathering = Gathering::new(Detail::Each);
+    let gaps = one(&netns, &place, Instant::now() + BUDGET, &mut gathering);
+    let sockets = gathering.finish().0;
+    assert_eq!(sockets.len(), 1);
+    assert_eq!(sockets[0].memory, None);
+    assert_eq!(sockets[0].unread, 30_001);
+    assert_eq!(gaps.len(), 2);
+    assert_eq!(gaps[0], "/proc/net/tcp: 1 lines not understood");
+    assert!(gaps[1].contains("CAP_SYS_ADMIN"), "{gaps:?}");
 }
 
 #[test]

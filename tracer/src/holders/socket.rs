@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use tracer_common::Tuple;
 
+use super::part::Part;
 use crate::indicators::sockstat::Sockstat;
 
 /// State of a TCP socket (`include/net/tcp_states.h`).
@@ -135,43 +136,46 @@ pub fn address(bytes: &[u8; 16], family: u16, port: u16) -> Option<SocketAddr> {
     Some(SocketAddr::new(ip, port))
 }
 
-/// `INET_DIAG_SKMEMINFO` of a socket, in bytes (`sk_get_meminfo`, `net/core/sock.c`).
+/// What is used of `INET_DIAG_SKMEMINFO` of a socket, in bytes (`sk_get_meminfo`, `net/core/sock.c`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SocketMemory {
     /// Receive side: receive queue and out-of-order queue (`sk_rmem_alloc`).
     pub rmem_alloc: u32,
     /// Limit of the receive side.
     pub rcvbuf: u32,
-    /// Handed to lower layers and not freed (`sk_wmem_alloc`).
-    pub wmem_alloc: u32,
-    /// Limit of the send side.
-    pub sndbuf: u32,
     /// Reserved and not used yet.
     pub forward_alloc: u32,
     /// Send queue (`sk_wmem_queued`).
     pub wmem_queued: u32,
-    /// Options.
-    pub optmem: u32,
-    /// Backlog.
-    pub backlog: u32,
-    /// `sk_drops`, in segments: not comparable with any SNMP counter.
-    pub drops: u32,
 }
 
 impl SocketMemory {
-    /// What the socket takes from `tcp_mem`: receive side, send queue and reserve. (The backlog is not
-    /// charged to it.)
+    /// What the socket takes from `tcp_mem`: receive side, send queue and reserve. (Its backlog and what it has handed to lower
+    /// layers are not charged to it.)
     #[must_use]
     pub const fn held(&self) -> u64 {
         self.rmem_alloc as u64 + self.wmem_queued as u64 + self.forward_alloc as u64
     }
 }
 
+/// Sockets of which only the sum was kept: those of one network namespace, cgroup and state.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sum {
+    /// One of them. What tells its owner is the same for all.
+    pub example: Socket,
+    /// Their sum.
+    pub part: Part,
+    /// Those that hold most, most bytes first.
+    pub top: Vec<Socket>,
+}
+
 /// All sockets at one time, and what could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
-    /// Every TCP socket found.
+    /// TCP sockets, each by itself.
     pub sockets: Vec<Socket>,
+    /// TCP sockets of which only sums were kept.
+    pub sums: Vec<Sum>,
     /// In words: what could not be read, and why.
     pub gaps: Vec<String>,
     /// The node's own account right before and right after.
@@ -182,7 +186,27 @@ impl Scan {
     /// The scan, unless it found nothing because nothing could be read.
     #[must_use]
     pub fn seen(&self) -> Option<&Self> {
-        (!self.sockets.is_empty() || self.gaps.is_empty()).then_some(self)
+        let nothing = self.sockets.is_empty() && self.sums.is_empty();
+        (!nothing || self.gaps.is_empty()).then_some(self)
+    }
+
+    /// At least one socket of each network namespace, cgroup and state.
+    pub fn examples(&self) -> impl Iterator<Item = &Socket> {
+        let examples = self.sums.iter().map(|sum| &sum.example);
+        self.sockets.iter().chain(examples)
+    }
+
+    /// All sockets together.
+    #[must_use]
+    pub fn total(&self) -> Part {
+        let mut total = Part::default();
+        for socket in &self.sockets {
+            total.add(socket);
+        }
+        for sum in &self.sums {
+            total.merge(&sum.part);
+        }
+        total
     }
 }
 

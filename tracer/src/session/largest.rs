@@ -16,7 +16,7 @@ pub(super) fn look(
     attributor: &mut Attributor,
     scan: &Scan,
 ) -> BTreeMap<Group, u64> {
-    let groups = holding::by_group(&scan.sockets, &|socket| attributor.owner_of_socket(socket));
+    let groups = holding::by_group(scan, &|socket| attributor.owner_of_socket(socket));
     let mut largest: Vec<(Group, Holding)> = groups.into_iter().collect();
     largest.sort_by_key(|(_, holding)| std::cmp::Reverse(holding.total().held));
     largest.truncate(MAX_OWNERS);

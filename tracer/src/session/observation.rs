@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
     time::Duration,
 };
 
@@ -77,8 +78,7 @@ impl Observation {
         end: Survey,
         duration: Duration,
     ) -> Self {
-        let all = sockets_of(&start, &end);
-        sources.find_processes(&mut attributor, &all);
+        sources.find_processes(&mut attributor, sockets_of(&start, &end));
         let memory_stats = largest::look(sources, &mut attributor, &end.scan);
         let memcgs = pressed(sources, &attributor, start.memcgs.as_ref(), &end.scan);
         let mut gaps: Vec<String> = start.gaps.iter().chain(&end.gaps).cloned().collect();
@@ -142,7 +142,11 @@ impl Observation {
             owner_of_socket: &owner_of_socket,
             descriptor_of_socket: &|socket| self.attributor.processes.descriptor(socket.inode),
             memory_stats: &self.memory_stats,
-            scan_start: self.start.scan.seen(),
+            scan_start: match Arc::ptr_eq(&self.start.scan, &self.end.scan) {
+                // A snapshot is one look, which knows no growth.
+                true => None,
+                false => self.start.scan.seen(),
+            },
             peak: self.peak.as_ref().map(|it| (&it.scan, &it.memory)),
             scan_end: self.end.scan.seen(),
             memory_start: &self.start.memory,

@@ -27,8 +27,7 @@ pub(super) fn pressed(
             .is_some_and(|(path, root)| group::is_within(path, root))
     };
     let wanted: BTreeSet<u32> = scan
-        .sockets
-        .iter()
+        .examples()
         .filter(|socket| pressed.iter().any(|cgroup| is_in(socket, cgroup)))
         .map(|socket| socket.netns_inum)
         .collect();

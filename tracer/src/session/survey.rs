@@ -1,11 +1,11 @@
 //! What can be read without kernel programs, at one time.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 
 use crate::{
-    holders::{self, Progress, Scan, Socket},
+    holders::{self, Detail, Progress, Scan, Socket},
     indicators::{
         TcpMemory, memcg, memory,
         netns::Netns,
@@ -24,8 +24,8 @@ pub struct Survey {
     pub memory: TcpMemory,
     /// The kernel's counters, by network namespace.
     pub counts: Snapshot,
-    /// Every TCP socket.
-    pub scan: Scan,
+    /// TCP sockets.
+    pub scan: Arc<Scan>,
     /// The network namespaces, each with its cookie where that is known.
     pub namespaces: Vec<(Netns, Option<u64>)>,
     /// Events of memory cgroups, where the caller has read them.
@@ -34,16 +34,16 @@ pub struct Survey {
     pub gaps: Vec<String>,
 }
 
-/// Reads it all, with words on how far it is where that takes long.
+/// Reads it all, sockets in as much detail as is wanted, with words on how far it is where that takes long.
 #[must_use]
-pub fn survey(proc: &Path, progress: &Progress<'_>) -> Survey {
+pub fn survey(proc: &Path, detail: Detail<'_>, progress: &Progress<'_>) -> Survey {
     let at = Timestamp::now();
     let Readings { readings, mut gaps } = readings::read_all(proc);
     let namespaces: Vec<_> = readings
         .iter()
         .map(|reading| reading.netns.clone())
         .collect();
-    let scan = holders::scan_namespaces(proc, &namespaces, progress);
+    let scan = holders::scan_namespaces(proc, &namespaces, detail, progress);
     let cookies = readings.iter().map(|reading| reading.cookie);
     let namespaces = namespaces.into_iter().zip(cookies).collect();
     gaps.extend(scan.gaps.iter().cloned());
@@ -51,7 +51,7 @@ pub fn survey(proc: &Path, progress: &Progress<'_>) -> Survey {
         at,
         memory: memory::read(proc),
         counts: snapshot(readings),
-        scan,
+        scan: Arc::new(scan),
         namespaces,
         memcgs: None,
         gaps,
@@ -59,9 +59,11 @@ pub fn survey(proc: &Path, progress: &Progress<'_>) -> Survey {
 }
 
 /// The sockets of both ends of a window.
-pub(super) fn sockets_of(start: &Survey, end: &Survey) -> Vec<Socket> {
-    let sockets = start.scan.sockets.iter().chain(&end.scan.sockets);
-    sockets.cloned().collect()
+pub(super) fn sockets_of<'a>(
+    start: &'a Survey,
+    end: &'a Survey,
+) -> impl Iterator<Item = &'a Socket> {
+    start.scan.sockets.iter().chain(&end.scan.sockets)
 }
 
 /// Readings by number of the namespace.

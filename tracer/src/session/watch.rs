@@ -24,7 +24,7 @@ use crate::{
     aggregate,
     attribute::{Attributor, Live, Owner, Sources},
     decode,
-    holders::Progress,
+    holders::{Detail, Progress},
     indicators::{
         memory, readings,
         rows::{self, Snapshot},
@@ -305,7 +305,7 @@ impl Watch {
         };
         let recursion_misses = self.misses();
         let sockets = aggregate::sockets::since(&self.base_sockets, self.tracer.sockets()?);
-        let mut end = survey(&self.sources.proc, progress);
+        let mut end = survey(&self.sources.proc, Detail::Each, progress);
         end.counts = last.counts;
         self.note_orphans(end.memory.orphan);
         self.sources.refresh(&mut self.attributor);
@@ -313,8 +313,8 @@ impl Watch {
             live.look_at(&mut self.attributor, &end.namespaces, true);
             live.settle(&mut self.attributor);
         }
-        let all = sockets_of(&start, &end);
-        self.sources.find_processes(&mut self.attributor, &all);
+        self.sources
+            .find_processes(&mut self.attributor, sockets_of(&start, &end));
         let memory_stats = largest::look(&self.sources, &mut self.attributor, &end.scan);
         let memcgs = pressed(
             &self.sources,

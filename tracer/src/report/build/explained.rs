@@ -3,8 +3,6 @@
 use super::holders::{self, Census};
 use crate::{
     aggregate::holding::Part,
-    holders::Scan,
-    indicators::TcpMemory,
     output::size,
     report::{Explained, Inputs},
 };
@@ -27,7 +25,7 @@ pub(super) fn explained(inputs: &Inputs<'_>, census: &Census<'_>) -> Option<Expl
             .reserve_pages
             .or(inputs.memory_start.reserve_pages)
             .map(bytes),
-        unseen_sockets: unseen(census.scan, memory),
+        unseen_sockets: unseen(census),
         ..Explained::default()
     };
     explained.share = holders::part(total.held, explained.allocated_bytes);
@@ -36,18 +34,14 @@ pub(super) fn explained(inputs: &Inputs<'_>, census: &Census<'_>) -> Option<Expl
 }
 
 /// Sockets that are allocated and were not found.
-fn unseen(scan: &Scan, memory: &TcpMemory) -> Option<u64> {
-    let allocated = scan
-        .around
-        .iter()
-        .filter_map(|sockstat| sockstat.alloc)
-        .min();
-    let found = scan
-        .sockets
-        .iter()
-        .filter(|socket| !socket.is_stand_in())
-        .count();
-    Some(allocated.or(memory.alloc)?.saturating_sub(found as u64))
+fn unseen(census: &Census<'_>) -> Option<u64> {
+    let around = census.scan.around.iter();
+    let allocated = around.filter_map(|sockstat| sockstat.alloc).min();
+    Some(
+        allocated
+            .or(census.memory.alloc)?
+            .saturating_sub(census.total.full),
+    )
 }
 
 /// Why what was found is not what is allocated, the surest reason first.

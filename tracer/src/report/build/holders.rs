@@ -100,12 +100,8 @@ impl<'a> Census<'a> {
 
     /// Holders within memory cgroups. Shares stay those of the node; growth is not known for a part.
     pub(super) fn within(&self, inputs: &Inputs<'_>, scope: &Scope) -> Vec<Account> {
-        let inside = self
-            .scan
-            .sockets
-            .iter()
-            .filter(|socket| scope.holds(socket.cgroup_id, &(inputs.owner_of_socket)(socket)));
-        holding::by_group(inside, inputs.owner_of_socket)
+        let inside = |socket: &Socket, owner: &Owner| scope.holds(socket.cgroup_id, owner);
+        holding::by_group_of(self.scan, inputs.owner_of_socket, inside)
             .into_iter()
             .map(|(group, holding)| account(group, holding, self.total.held, None))
             .collect()
@@ -138,7 +134,7 @@ fn looks<'a>(inputs: &Inputs<'a>) -> Vec<Look<'a>> {
     .into_iter()
     .flatten()
     .map(|(scan, memory)| {
-        let groups = holding::by_group(&scan.sockets, inputs.owner_of_socket);
+        let groups = holding::by_group(scan, inputs.owner_of_socket);
         (scan, memory, groups)
     })
     .collect()

@@ -243,7 +243,7 @@ fn owners_by_netns(inputs: &Inputs<'_>) -> BTreeMap<u32, BTreeMap<Group, BTreeSe
         }
     }
     for scan in [inputs.scan_start, inputs.scan_end].into_iter().flatten() {
-        for socket in &scan.sockets {
+        for socket in scan.examples() {
             lives(socket.netns_inum, (inputs.owner_of_socket)(socket));
         }
     }
