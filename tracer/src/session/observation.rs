@@ -1,7 +1,7 @@
 //! Everything of one window, as plain data, and the report of it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -13,7 +13,7 @@ use super::{Peak, Survey, largest, pressed::pressed, survey::sockets_of};
 use crate::{
     aggregate::{Delta, Group, group},
     attribute::{Attributor, Owner, Sources},
-    holders::Socket,
+    holders::{Socket, socket::Ends},
     indicators::{Row, memcg::Pressed, netns::Netns, rows},
     kernel::Plan,
     report::{self, Context, Inputs, Node, Report, Window, plan::Maps},
@@ -185,17 +185,23 @@ impl Observation {
     /// where the kernel had given them none when they were seen, by their ends. Only where every socket of a key was found and all
     /// are of one owner: to name one of several would accuse the innocent.
     pub(super) fn owners_by_socket(&self) -> HashMap<TallyKey, Owner> {
-        let scanned = || self.start.scan.sockets.iter().chain(&self.end.scan.sockets);
+        let ends_of = |state: &SocketState| Socket::ends_of(state.owner.netns_inum, &state.tuple);
+        let states = || self.sockets.iter();
+        // Of very many scanned sockets only these few are looked for.
+        let cookies: HashSet<u64> = states().map(|(cookie, _)| *cookie).collect();
+        let ends: HashSet<Ends> = states().filter_map(|(_, state)| ends_of(state)).collect();
+        let scanned = || sockets_of(&self.start, &self.end);
         let by_cookie: HashMap<u64, &Socket> = scanned()
-            .filter(|socket| socket.cookie != 0)
+            .filter(|socket| socket.cookie != 0 && cookies.contains(&socket.cookie))
             .map(|socket| (socket.cookie, socket))
             .collect();
-        let by_ends: HashMap<_, &Socket> =
-            scanned().map(|socket| (socket.ends(), socket)).collect();
+        let by_ends: HashMap<Ends, &Socket> = scanned()
+            .map(|socket| (socket.ends(), socket))
+            .filter(|(of, _)| ends.contains(of))
+            .collect();
         let mut owners: HashMap<TallyKey, Option<BTreeSet<Owner>>> = HashMap::new();
-        for (cookie, state) in &self.sockets {
-            let ends = Socket::ends_of(state.owner.netns_inum, &state.tuple);
-            let by_ends = || ends.and_then(|ends| by_ends.get(&ends));
+        for (cookie, state) in states() {
+            let by_ends = || ends_of(state).and_then(|ends| by_ends.get(&ends));
             let socket = by_cookie.get(cookie).or_else(by_ends);
             let key = state.owner;
             let all = owners.entry(key).or_insert_with(|| Some(BTreeSet::new()));
