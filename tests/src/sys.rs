@@ -132,7 +132,7 @@ pub fn unread(socket: &impl AsRawFd) -> io::Result<usize> {
     usize::try_from(bytes).map_err(io::Error::other)
 }
 
-/// Raises the soft limit of open files to the hard limit: a leak needs many descriptors. As root, to 65,536.
+/// Raises the soft limit of open files to the hard limit: a leak needs many descriptors. As root, to 262,144.
 pub fn raise_open_files() -> io::Result<()> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
@@ -141,8 +141,8 @@ pub fn raise_open_files() -> io::Result<()> {
     // SAFETY: the pointer is to a live rlimit.
     cvt(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) })?;
     let wanted = libc::rlimit {
-        rlim_cur: 65_536,
-        rlim_max: limit.rlim_max.max(65_536),
+        rlim_cur: 262_144,
+        rlim_max: limit.rlim_max.max(262_144),
     };
     // SAFETY: the pointer is to a live rlimit; the call only reads it.
     if cvt(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const wanted) }).is_err() {

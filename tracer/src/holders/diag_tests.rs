@@ -12,7 +12,7 @@ struct Said {
 fn decode(datagram: &[u8], netns_inum: u32, sequence: u32) -> Result<Said, DiagError> {
     let mut sockets = Vec::new();
     let decoded = super::decode(datagram, netns_inum, sequence, |socket| {
-        sockets.push(socket)
+        sockets.push(socket);
     })?;
     Ok(Said { sockets, decoded })
 }
