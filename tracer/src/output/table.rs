@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use super::{columns::PAGE, size, text};
 use crate::{
     diagnose::culprit::ratio,
-    report::{Attribution, Kind, Plan, Report, memory::AllocatedSource, plan::Sight},
+    report::{Attribution, Explained, Kind, Plan, Report, memory::AllocatedSource, plan::Sight},
 };
 
 /// What stands for an absent value.
@@ -118,6 +118,9 @@ fn facts(out: &mut String, report: &Report) {
             bytes(memory.found_bytes),
         ),
     );
+    if let Some(told) = &memory.explained {
+        fact(out, "explained", &explained(told));
+    }
     for pressure in memory.pressures.iter().flatten() {
         // Whose socket entered it need not be whose socket ended it.
         let entered = size::count(pressure.entered, "time");
@@ -200,6 +203,27 @@ fn attribution(owners: &Attribution) -> Option<String> {
         words.push_str(&format!("; names by {}", owners.runtimes.join(", ")));
     }
     Some(words)
+}
+
+/// How much of what is allocated was found, and why not all.
+fn explained(told: &Explained) -> String {
+    let mut said = format!(
+        "{} of {} allocated: {} in listed sockets",
+        told.share.map_or_else(|| ABSENT.to_owned(), size::percent),
+        size::bytes(told.allocated_bytes),
+        size::bytes(told.listed_bytes)
+    );
+    if told.unlisted_bytes > 0 {
+        said.push_str(&format!(
+            ", {} in sockets that no table lists",
+            size::bytes(told.unlisted_bytes)
+        ));
+    }
+    for reason in &told.reasons {
+        said.push_str("; ");
+        said.push_str(reason);
+    }
+    said
 }
 
 fn losses(out: &mut String, report: &Report) {

@@ -20,7 +20,7 @@ use crate::{
         workload::{Workload, WorkloadKind},
     },
     holders::{Scan, Socket, TcpState, socket::SocketMemory},
-    indicators::{Counter, Row, RowState, TcpMemory, memcg::Pressed},
+    indicators::{Counter, Row, RowState, Sockstat, TcpMemory, memcg::Pressed},
     kernel::plan::{CounterSight, Flavour, Plan, Probe, Sight},
     report::{Context, Inputs, Node, Report, Window, build, inputs::MAX_OWNERS},
 };
@@ -224,6 +224,10 @@ impl Fixture {
             };
             self.owners.get(&id).cloned().unwrap_or(unknown)
         };
+        let (start_scan, end_scan) = (self.start.clone(), self.end.clone());
+        let pages = self.memory.sockstat_pages.unwrap_or(0);
+        let start_scan = start_scan.map(|scan| account(scan, pages));
+        let end_scan = end_scan.map(|scan| account(scan, pages));
         let end_ns = i64::try_from(self.duration_ns / 1_000_000_000).unwrap();
         let start = Timestamp::from_second(START).unwrap();
         build(&Inputs {
@@ -241,9 +245,9 @@ impl Fixture {
             owner_of_socket: &|socket| by_cgroup(socket.cgroup_id.unwrap_or(0)),
             descriptor_of_socket: &|socket| self.descriptors.get(&socket.inode).cloned(),
             memory_stats: &self.memory_stats,
-            scan_start: self.start.as_ref(),
+            scan_start: start_scan.as_ref(),
             peak: self.peak.as_ref().map(|scan| (scan, &self.memory)),
-            scan_end: self.end.as_ref(),
+            scan_end: end_scan.as_ref(),
             memory_start: &self.memory,
             memory_end: &self.memory,
             rows: &self.rows,
@@ -268,6 +272,20 @@ impl Fixture {
             },
         })
     }
+}
+
+/// Gives a scan that has none the node's account: as many sockets as it has, and not less memory than these hold.
+fn account(mut scan: Scan, pages: u64) -> Scan {
+    if scan.around == [Sockstat::default(); 2] {
+        let total = scan.total();
+        let sockstat = Sockstat {
+            alloc: Some(total.full),
+            mem: Some(total.held.div_ceil(PAGE).max(pages)),
+            ..Sockstat::default()
+        };
+        scan.around = [sockstat; 2];
+    }
+    scan
 }
 
 /// A container of a pod, as containerd under the systemd driver makes it.

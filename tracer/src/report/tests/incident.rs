@@ -61,7 +61,7 @@ pub(crate) fn incident() -> Fixture {
         .sockets
         .retain(|socket| socket.cgroup_id != Some(LEAKY) || socket.inode % 2 == 0);
     node.start = Some(start);
-    node.memory.sockstat_pages = Some(0);
+    node.memory.sockstat_pages = Some(11_900);
     node.memory.pressure = Some(true);
     node.row(Counter::TCPRcvQDrop, Some(515), Some(515));
     node.row(Counter::TCPOFODrop, Some(300), Some(300));
@@ -102,7 +102,7 @@ fn the_leak_is_accused_and_the_innocent_named_as_victim() {
     assert_eq!(
         report.verdict.headline,
         // 190 * 120,000 + 10 * 90,000 bytes in 10 s are 135.6 MiB a minute.
-        "tcp_mem FULL 48.0/46.9 MiB: shop/leaky (team shop) holds 45.2 MiB, 94 %, in 380 CLOSE-WAIT sockets, +135.6 MiB/min; explained 95 %; confidence high"
+        "tcp_mem FULL 48.0/46.9 MiB: shop/leaky (team shop) holds 45.2 MiB, 94 %, in 380 CLOSE-WAIT sockets, +135.6 MiB/min; explained 98 %; confidence high"
     );
     assert_eq!(report.verdict.limit, Some(Limit::TcpMem));
     assert_eq!(report.verdict.detail, Some(Detail::Hard));
