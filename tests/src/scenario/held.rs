@@ -116,7 +116,6 @@ pub(super) fn reset_unread() -> Result<Outcome> {
     if report.tells_sockets() {
         report.check_explained(&mut checks);
     }
-
     let blind = tcpress::call("report -o json --duration 0").without_ptrace();
     let blind = tcpress::parse(&blind.run()?)?;
     let gaps = blind.list("/losses/gaps");
@@ -127,6 +126,10 @@ pub(super) fn reset_unread() -> Result<Outcome> {
     checks.that(gaps.iter().any(says), || {
         format!("no gap says that CAP_SYS_PTRACE lacks: {gaps:?}")
     });
+    // Nothing of them stays in our hands.
+    server.stop()?;
+    sleep(SETTLE);
+    checks.equal("sockets once the server has gone", allocated()?, before);
     checks.finish()?;
     Ok(Outcome::Pass)
 }

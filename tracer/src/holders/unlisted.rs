@@ -244,3 +244,116 @@ fn is_tcp(proc: &Path, it: SocketFd) -> Option<bool> {
         Err(_) => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::Write,
+        net::{SocketAddr, TcpListener, TcpStream},
+        os::fd::AsRawFd,
+    };
+
+    use super::*;
+    use crate::{fixture::Fixture, holders::TcpState};
+
+    const BUDGET: Duration = Duration::from_secs(10);
+
+    fn found(proc: &Path, budget: Duration) -> Search {
+        search(proc, HashSet::new(), u64::MAX, budget, &Progress::quiet())
+    }
+
+    /// A connection whose peer has sent 1000 bytes and reset it; and the peer's address.
+    fn reset(listener: &TcpListener) -> (TcpStream, SocketAddr) {
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, peer) = listener.accept().unwrap();
+        client.write_all(&[7; 1000]).unwrap();
+        let linger = libc::linger {
+            l_onoff: 1,
+            l_linger: 0,
+        };
+        // SAFETY: the pointer and the size describe `linger`, which outlives the call.
+        let answer = unsafe {
+            libc::setsockopt(
+                client.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_LINGER,
+                (&raw const linger).cast(),
+                size_of_val(&linger) as libc::socklen_t,
+            )
+        };
+        assert_eq!(answer, 0);
+        drop(client);
+        (server, peer)
+    }
+
+    #[test]
+    fn a_dead_connection_of_this_process() {
+        for at in ["127.0.0.1:0", "[::1]:0"] {
+            let Ok(listener) = TcpListener::bind(at) else {
+                println!("SKIP: {at}");
+                continue;
+            };
+            let (server, peer) = reset(&listener);
+            // One that lives, and one that was made and not used.
+            let alive = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let search = found(Path::new("/proc"), BUDGET);
+            let inode = rustix::fs::fstat(&server).unwrap().st_ino;
+            let mut dead = search.sockets.iter();
+            let dead = dead
+                .find(|socket| u64::from(socket.inode) == inode)
+                .unwrap();
+            assert_eq!((dead.state, dead.listed), (TcpState::Close, false));
+            assert_eq!(dead.unread, 1000);
+            assert!(dead.memory.unwrap().rmem_alloc > 1000);
+            assert_eq!(
+                (dead.local, dead.remote),
+                (listener.local_addr().unwrap(), peer)
+            );
+            let link = std::fs::read_link("/proc/self/ns/net").unwrap();
+            assert_eq!(link.to_string_lossy(), format!("net:[{}]", dead.netns_inum));
+            let inode = rustix::fs::fstat(&alive).unwrap().st_ino;
+            let mut all = search.sockets.iter();
+            assert!(all.all(|socket| u64::from(socket.inode) != inode));
+        }
+    }
+
+    #[test]
+    fn what_a_duplicate_looks_at_is_not_consumed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let (mut server, _) = reset(&listener);
+        found(Path::new("/proc"), BUDGET);
+        let mut read = Vec::new();
+        // The data first, then the error: as if nobody had looked.
+        let error = std::io::Read::read_to_end(&mut server, &mut read).unwrap_err();
+        assert_eq!(read, [7; 1000]);
+        assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
+    }
+
+    #[test]
+    fn time_up_is_a_gap() {
+        let search = found(Path::new("/proc"), Duration::ZERO);
+        assert_eq!(search.sockets, []);
+        let [gap] = search.gaps.as_slice() else {
+            panic!("{:?}", search.gaps)
+        };
+        assert!(
+            gap.contains("0 were found: time was up at process "),
+            "{gap}"
+        );
+    }
+
+    #[test]
+    fn a_procfs_of_others_is_not_ours_to_duplicate() {
+        let own = i32::try_from(std::process::id()).unwrap();
+        let proc = Fixture::new();
+        // The number of this process, but nothing there says that it is this one.
+        proc.file(&format!("{own}/comm"), "other\n");
+        let refusal = Process::open(proc.path(), own).err();
+        assert_eq!(refusal, Some(Refusal::OtherNamespace));
+        // A number that no process has here.
+        proc.file("4194303/comm", "other\n");
+        let refusal = Process::open(proc.path(), 4_194_303).err();
+        assert_eq!(refusal, Some(Refusal::OtherNamespace));
+        assert_eq!(Process::open(proc.path(), 0).err(), Some(Refusal::Gone));
+    }
+}
