@@ -196,6 +196,15 @@ impl Scan {
         self.sockets.iter().chain(examples)
     }
 
+    /// Sockets to look into: each that was kept by itself, and of those that were only summed the largest.
+    pub fn shown(&self) -> impl Iterator<Item = &Socket> {
+        let summed = self.sums.iter().flat_map(|sum| match sum.top.is_empty() {
+            true => std::slice::from_ref(&sum.example),
+            false => sum.top.as_slice(),
+        });
+        self.sockets.iter().chain(summed)
+    }
+
     /// All sockets together.
     #[must_use]
     pub fn total(&self) -> Part {

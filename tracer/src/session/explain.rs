@@ -24,15 +24,27 @@ use crate::{
 #[must_use]
 pub fn observer(sources: &Sources, attributor: &Attributor, scan: &Scan) -> Observer {
     let owner_of = |socket: &Socket| attributor.owner_of_socket(socket);
-    Observer::begin(sources, &subject::subjects(&scan.sockets, &owner_of))
+    Observer::begin(sources, &subjects(scan, &owner_of))
+}
+
+/// Owners of the sockets of a scan; of those that were only summed, with the largest.
+fn subjects(scan: &Scan, owner_of: &dyn Fn(&Socket) -> Owner) -> BTreeMap<Group, Subject> {
+    let mut subjects = subject::subjects(scan.shown(), owner_of);
+    for sum in &scan.sums {
+        let shown: u64 = sum.top.iter().map(Socket::held).sum();
+        if let Some(subject) = subjects.get_mut(&Group::of(&owner_of(&sum.example))) {
+            subject.held += sum.part.held.saturating_sub(shown);
+        }
+    }
+    subjects
 }
 
 impl Observation {
     /// Looks into those who hold or suffer most, and rules on what keeps them from reading.
     pub fn explain(&mut self, observer: Observer) {
         let owner_of = |socket: &Socket| self.attributor.owner_of_socket(socket);
-        let mut now = subject::subjects(&self.end.scan.sockets, &owner_of);
-        let mut before = subject::subjects(&self.start.scan.sockets, &owner_of);
+        let mut now = subjects(&self.end.scan, &owner_of);
+        let mut before = subjects(&self.start.scan, &owner_of);
         let peak = self.peak.iter().flat_map(|peak| &peak.scan.sockets);
         for (group, subject) in subject::subjects(peak, &owner_of) {
             let entry = before.entry(group).or_default();
