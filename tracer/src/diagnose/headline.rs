@@ -182,10 +182,15 @@ fn memcg(case: &Case<'_>, decision: &Decision) -> String {
                 .trim_end_matches(',')
         ),
     };
-    let did = case.findings.first().map_or_else(
-        || "nothing refused, windows of its sockets held small".to_owned(),
-        words::did,
-    );
+    let held_back = || {
+        let full = case.memcgs.iter().find(|it| it.keeps_sockets_small());
+        let by = match full.and_then(|it| it.windows_clamped) {
+            Some(0) => "what its sockets received was charged over it",
+            _ => "windows of its sockets held small",
+        };
+        format!("nothing refused, {by}")
+    };
+    let did = case.findings.first().map_or_else(held_back, words::did);
     let holder = decision.accused.first().map_or_else(String::new, |it| {
         format!(
             ", {} holds {} in sockets",

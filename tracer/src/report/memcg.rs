@@ -59,8 +59,9 @@ impl MemcgPressure {
         }
     }
 
-    /// Whether it is full and keeps its sockets small. One that is full of other things, as caches make it all the time,
-    /// does not matter to TCP.
+    /// Whether it is full and its sockets matter to that: the kernel keeps their windows small, or what they received was charged
+    /// over the limit, as it is in softirq. One that is full of other things, as caches make it all the time, does not matter
+    /// to TCP.
     #[must_use]
     pub fn keeps_sockets_small(&self) -> bool {
         let full = self.max_events > Some(0) || self.sock_throttled > Some(0);
@@ -68,6 +69,13 @@ impl MemcgPressure {
             .sock_bytes
             .zip(self.max_bytes)
             .is_some_and(|(sockets, max)| sockets >= max / SOCKETS_MATTER);
-        full && self.windows_clamped.map_or(many, |clamped| clamped > 0)
+        let over = self
+            .usage_bytes
+            .zip(self.max_bytes)
+            .is_some_and(|(usage, max)| usage > max);
+        full && match self.windows_clamped {
+            Some(clamped) => clamped > 0 || (many && over),
+            None => many,
+        }
     }
 }
