@@ -10,6 +10,7 @@ pub mod check;
 pub mod churn;
 pub mod cri;
 pub mod demo;
+pub mod e2e;
 pub mod matrix;
 pub mod netns;
 pub mod network;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
-use tcpress_lab::{bench, demo, matrix, recipe::Recipe, scenario, sys, tcpress::Settings};
+use tcpress_lab::{bench, demo, e2e, matrix, recipe::Recipe, scenario, sys, tcpress::Settings};
 
 /// Workloads and scenarios that provoke what tcpress measures.
 #[derive(Parser)]
@@ -51,6 +51,8 @@ enum Command {
     /// Measure what an answer costs beside that of another tool.
     #[command(subcommand)]
     Bench(bench::Bench),
+    /// Play scenarios with pods of a real containerd, on a node's disk, and compare the verdicts with the truth.
+    E2e(e2e::Args),
     /// Print the names of all scenarios.
     List,
     /// Run one scenario in this process; `scenarios` does it for each.
@@ -61,7 +63,11 @@ enum Command {
     },
     /// Hold a pod's namespaces, as a runtime's pause process does.
     #[command(hide = true)]
-    Pause,
+    Pause {
+        /// Set the loopback device up, where no runtime does.
+        #[arg(long)]
+        loopback: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -89,11 +95,14 @@ fn run(command: Command) -> Result<ExitCode> {
         } if types_only => return matrix::types_only(&out),
         Command::Matrix { out, only, .. } => return matrix::run(&out, &only),
         Command::Bench(bench) => bench.run()?,
+        Command::E2e(args) => return e2e::run(&args),
         Command::List => scenario::list()?,
         Command::Scenario { name } => return scenario::run_one(&name),
-        Command::Pause => {
+        Command::Pause { loopback } => {
             sys::catch_stop()?;
-            sys::loopback_up()?;
+            if loopback {
+                sys::loopback_up()?;
+            }
             println!("ready");
             sys::wait_for_stop();
         }

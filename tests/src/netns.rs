@@ -28,7 +28,7 @@ impl Netns {
     /// Starts the pause process, in a cgroup if one is given. The pause process sets the loopback device up.
     pub fn new(scope: Option<&Path>) -> Result<Self> {
         let mut command = lab()?;
-        command.arg("pause");
+        command.args(["pause", "--loopback"]);
         place(&mut command, scope, None)?;
         // SAFETY: the closure makes one system call and allocates nothing.
         unsafe { command.pre_exec(sys::new_netns) };

@@ -172,6 +172,12 @@ impl Process {
         self.stdout.lock().lines.clone()
     }
 
+    /// Lines of standard error so far.
+    #[must_use]
+    pub fn stderr_so_far(&self) -> Vec<String> {
+        self.stderr.lock().lines.clone()
+    }
+
     fn missing(&self, stream: &str, wait: Duration) -> String {
         let said = self.stderr.lock().lines.join(" | ");
         format!(

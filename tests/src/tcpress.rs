@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -209,6 +209,12 @@ pub fn parse(finished: &Finished) -> Result<Report> {
         std::fs::write(&file, &text).with_context(|| format!("cannot write {}", file.display()))?;
     }
     Report::new(value)
+}
+
+/// Writes a report to a file.
+pub fn keep(path: &Path, report: &Report) -> Result<()> {
+    let text = serde_json::to_string_pretty(report.at(""))?;
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
 /// Each line of standard output as a value of its own.

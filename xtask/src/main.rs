@@ -6,6 +6,8 @@ mod binaries;
 mod cache;
 mod cpio;
 mod debian;
+mod e2e;
+mod e2e_page;
 mod guest;
 mod hosts;
 mod initramfs;
@@ -88,6 +90,15 @@ enum Verb {
         #[arg(last = true, required = true, value_name = "CMD")]
         command: Vec<String>,
     },
+    /// Play scenarios with pods of a real containerd and the real Redis, and compare the verdicts with the truth
+    E2e {
+        /// Kernels to play them on, one boot each
+        #[arg(long, value_name = "LIST", default_value = e2e::KERNELS)]
+        kernel: String,
+        /// Only these; a run of all on the default kernels writes docs/e2e.md
+        #[arg(long, value_name = "NAME", num_args = 1..)]
+        scenario: Vec<String>,
+    },
     /// Measure every supported kernel and write docs/kernels.md
     VmMatrix {
         /// Kernels: short names such as 6.1,6.12, or all; one that is left out keeps what was measured last
@@ -131,6 +142,7 @@ fn run(verb: Verb) -> Result<i32> {
             vm::run(&kernel, &vm::Settings::default(), &command)
         }
         Verb::Test { kernel } => test::run(&kernel),
+        Verb::E2e { kernel, scenario } => e2e::run(&kernel, &scenario),
         Verb::VmMatrix {
             kernel,
             storm: true,

@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     cache::Cache,
-    hosts,
+    e2e, hosts,
     pairs::{self, Job},
     process, setup,
     tally::Tally,
@@ -149,6 +149,7 @@ fn scenarios(tally: &mut Tally, parts: &Parts) {
             Job::new(kernel, settings.clone(), &format!("lab scenarios{option}"))
         })
         .collect();
+    jobs.extend(all_on.map(e2e::incident));
     // The longest first, so that no machine runs on alone at the end.
     jobs.sort_by_key(|job| job.command.len());
     let tried = format!("lab scenarios {}", hosts::SCENARIOS);

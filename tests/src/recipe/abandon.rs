@@ -24,6 +24,9 @@ pub struct Args {
     /// They are closed once this file exists.
     #[arg(long)]
     pub until: PathBuf,
+    /// Milliseconds between two of them: kernels since 6.1 count orphans anew every tenth of a second only.
+    #[arg(long, default_value_t = 0)]
+    pub pause: u64,
 }
 
 /// Fills, waits, closes, then stays until stopped.
@@ -46,7 +49,10 @@ pub fn run(args: &Args) -> Result<()> {
     while !args.until.exists() && !sys::stopped() {
         std::thread::sleep(Duration::from_millis(10));
     }
-    drop(streams);
+    for stream in streams {
+        drop(stream);
+        std::thread::sleep(Duration::from_millis(args.pause));
+    }
     say(&json!({"done": true, "closed": args.connections}))?;
     sys::wait_for_stop();
     say(&json!({"closed": args.connections}))

@@ -10,6 +10,8 @@ pub mod held_lock;
 pub mod hindrance;
 pub mod leak_client;
 pub mod leak_server;
+pub mod messages;
+pub mod redis_client;
 pub mod repair;
 pub mod slow_reader;
 pub mod take_over;
@@ -42,6 +44,10 @@ pub enum Recipe {
     EchoServer(echo::ServerArgs),
     /// A client of it that counts answers per second.
     EchoClient(echo::ClientArgs),
+    /// Many small messages, each a segment of its own.
+    Messages(messages::Args),
+    /// A client of Redis with a time limit for each request.
+    RedisClient(redis_client::Args),
     /// Sets net.ipv4.tcp_mem of the whole machine until stopped.
     TcpMem(tcp_mem::Args),
     /// Writes into the receive queue of its own socket in repair mode.
@@ -69,6 +75,8 @@ impl Recipe {
             Self::LeakClient(args) => leak_client::run(args),
             Self::EchoServer(args) => echo::serve(args),
             Self::EchoClient(args) => echo::ask(args),
+            Self::Messages(args) => messages::run(args),
+            Self::RedisClient(args) => redis_client::run(args),
             Self::TcpMem(args) => tcp_mem::run(args),
             Self::Repair(args) => repair::run(args),
             Self::DeafListener(args) => deaf_listener::run(args),

@@ -35,6 +35,9 @@ pub struct Args {
     /// How many bytes a second each connection reads; 0: never.
     #[arg(long, default_value_t = 0)]
     pub rate: u64,
+    /// Microseconds of a processor that the reader spends on each byte that it has read.
+    #[arg(long, default_value_t = 0)]
+    pub work: u64,
     /// Let the kernel take an announced window back (`net.ipv4.tcp_shrink_window`), where it can.
     #[arg(long)]
     pub take_window_back: bool,
@@ -126,11 +129,23 @@ impl Connection {
             let want = usize::try_from(allowed - self.read)?.min(buffer.len());
             match (&self.stream).read(&mut buffer[..want]) {
                 Ok(0) => break,
-                Ok(count) => self.read += u64::try_from(count)?,
+                Ok(count) => {
+                    self.read += u64::try_from(count)?;
+                    work(u64::try_from(count)? * args.work)?;
+                }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error).context("cannot read"),
             }
         }
         Ok(())
     }
+}
+
+/// Keeps a processor busy for so many microseconds of its time, however long it takes to get them.
+fn work(micros: u64) -> std::io::Result<()> {
+    let end = sys::cpu_time()? + Duration::from_micros(micros);
+    while micros > 0 && sys::cpu_time()? < end {
+        std::hint::spin_loop();
+    }
+    Ok(())
 }

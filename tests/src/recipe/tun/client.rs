@@ -102,6 +102,8 @@ impl Client {
             }
             Step::Syn { count } => sent = self.requests(count)?,
             Step::Feed { bytes } => sent = self.feed(bytes)?,
+            Step::Close => self.close()?,
+            Step::Reset => self.reset()?,
             Step::InOrder { count, size } => {
                 for index in all {
                     for _ in 0..count {
@@ -209,7 +211,12 @@ impl Client {
             return self.device.send(&confirm.packet());
         }
         if segment.flags & flag::ACK != 0 {
-            let at = segment.acknowledge.wrapping_sub(connection.sequence(0));
+            let mut at = segment.acknowledge.wrapping_sub(connection.sequence(0));
+            // The end takes a number as a byte would, and is none.
+            if let Some(end) = connection.end.filter(|end| at == end.wrapping_add(1)) {
+                connection.closed = true;
+                at = end;
+            }
             // An acknowledgement from before the stream's start would be a huge offset.
             if at < u32::MAX / 2 {
                 if at > connection.acknowledged {
@@ -231,7 +238,7 @@ impl Client {
         Ok(())
     }
 
-    fn send_flags(&mut self, index: usize, flags: u8) -> Result<()> {
+    pub(super) fn send_flags(&mut self, index: usize, flags: u8) -> Result<()> {
         let connection = &self.connections[index];
         let syn = flags & flag::SYN != 0;
         let sequence = if syn {

@@ -13,6 +13,10 @@ pub(super) struct Connection {
     pub(super) acknowledged: u32,
     /// Next offset of the stream to send.
     pub(super) next: u32,
+    /// Where the stream ends, once it does.
+    pub(super) end: Option<u32>,
+    /// Whether the server has acknowledged the end.
+    pub(super) closed: bool,
     /// Next sequence number expected from the server.
     pub(super) expected: u32,
     /// Bytes of payload from the server.
@@ -33,6 +37,8 @@ impl Connection {
             reset: false,
             acknowledged: 0,
             next: 0,
+            end: None,
+            closed: false,
             expected: 0,
             received: 0,
             burst: BURST,

@@ -10,6 +10,8 @@
 //! | `corrupt:NxSIZE` | as `retry`, with a wrong checksum |
 //! | `syn:N` | N requests for connections, each from another port, which are never completed |
 //! | `feed:BYTES` | BYTES of the stream, reliably: the window is honoured, what is not acknowledged is sent again, until nothing moves |
+//! | `close` | the end of the stream, after what is acknowledged, sent again until it is acknowledged too |
+//! | `reset` | an end without regard to what was sent: the server's socket is dead at once |
 //! | `await` | wait for data from the server |
 //! | `until:PATH` | wait until a file exists |
 //! | `pause:MILLISECONDS` | wait |
@@ -70,6 +72,10 @@ pub enum Step {
         /// How many bytes each connection gets.
         bytes: u32,
     },
+    /// The end of the stream.
+    Close,
+    /// An end without regard to what was sent.
+    Reset,
     /// Wait for data from the server.
     Await,
     /// Wait until a file exists: whoever started the recipe says so when to go on.
@@ -108,6 +114,8 @@ impl FromStr for Step {
                 "feed" => Self::Feed {
                     bytes: rest.parse().ok()?,
                 },
+                "close" if rest.is_empty() => Self::Close,
+                "reset" if rest.is_empty() => Self::Reset,
                 "await" if rest.is_empty() => Self::Await,
                 "until" if !rest.is_empty() => Self::Until(rest.into()),
                 "pause" => Self::Pause {
@@ -149,6 +157,8 @@ impl fmt::Display for Step {
             Self::Corrupt { count, size } => write!(f, "corrupt:{count}x{size}"),
             Self::Syn { count } => write!(f, "syn:{count}"),
             Self::Feed { bytes } => write!(f, "feed:{bytes}"),
+            Self::Close => write!(f, "close"),
+            Self::Reset => write!(f, "reset"),
             Self::Await => write!(f, "await"),
             Self::Until(path) => write!(f, "until:{}", path.display()),
             Self::Pause { millis } => write!(f, "pause:{millis}"),
@@ -171,6 +181,8 @@ mod tests {
             "corrupt:9x10",
             "syn:20",
             "feed:65536",
+            "close",
+            "reset",
             "await",
             "until:/tmp/go",
             "pause:100",
@@ -189,6 +201,7 @@ mod tests {
             "in-order:1x1461",
             "ascending:1x1",
             "await:1",
+            "close:1",
             "feed:x",
         ] {
             assert_eq!(text.parse::<Step>(), Err(format!("{text} is no step")));

@@ -1,0 +1,136 @@
+//! End to end: pods of a real containerd, driven over CRI as the kubelet does, the real Redis of the incident, and tcpress on the
+//! node. Each scenario makes one thing true, and the verdict must say it.
+
+mod image;
+mod incident;
+mod leaks;
+mod log;
+mod node;
+mod pod;
+mod readers;
+mod runtime;
+mod scenario;
+mod truth;
+mod wire;
+
+use std::fs;
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use serde_json::{Value, json};
+
+use crate::scenario::refuse_on_a_real_node;
+use crate::{cgroup, tcpress};
+use node::Node;
+use scenario::{Played, SCENARIOS, Scenario};
+
+/// Settings of a run.
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Which scenarios; all where none is named.
+    names: Vec<String>,
+    /// Folder for the results and the reports.
+    #[arg(long)]
+    out: Option<PathBuf>,
+}
+
+/// Plays the scenarios one after the other; prints a line for each, and at the end what was true and what was said.
+pub fn run(args: &Args) -> Result<ExitCode> {
+    refuse_on_a_real_node()?;
+    if let Some(out) = &args.out {
+        fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    }
+    let chosen: Vec<&Scenario> = if args.names.is_empty() {
+        SCENARIOS.iter().collect()
+    } else {
+        args.names
+            .iter()
+            .map(|name| scenario::find(name))
+            .collect::<Result<_>>()?
+    };
+    let start = Instant::now();
+    let node = Node::new().context("the node did not come up")?;
+    eprintln!("lab: the node is up after {} s", start.elapsed().as_secs());
+    let mut results = Vec::new();
+    for scenario in chosen {
+        let start = Instant::now();
+        let played = catch_unwind(AssertUnwindSafe(|| (scenario.play)(&node)))
+            .unwrap_or_else(|_| bail!("it panicked"));
+        let settled = node.settle();
+        let seconds = start.elapsed().as_secs();
+        let (result, why) = judge(scenario, played, settled, args.out.as_deref());
+        let line = match why {
+            None => format!("PASS {}", scenario.name),
+            Some(why) => format!("FAIL {}: {why}", scenario.name),
+        };
+        say(&line)?;
+        eprintln!("lab: {} took {seconds} s", scenario.name);
+        results.push(result);
+    }
+    drop(node);
+    let _ = cgroup::remove(&cgroup::in_first("kubepods"));
+    for result in &results {
+        say(&format!(
+            "{}\n  truth:   {}\n  verdict: {}",
+            result["name"].as_str().unwrap_or_default(),
+            result["truth"].as_str().unwrap_or("not reached"),
+            result["verdict"].as_str().unwrap_or("none"),
+        ))?;
+    }
+    if let Some(out) = &args.out {
+        let all = json!({"release": release()?, "scenarios": results});
+        fs::write(out.join("e2e.json"), serde_json::to_string_pretty(&all)?)
+            .context("cannot write the results")?;
+    }
+    let good = results.iter().all(|result| result["held"] == true);
+    Ok(ExitCode::from(u8::from(!good)))
+}
+
+/// What is kept of a scenario, and why it failed, if it did.
+fn judge(
+    scenario: &Scenario,
+    played: Result<Played>,
+    settled: Result<()>,
+    out: Option<&Path>,
+) -> (Value, Option<String>) {
+    let mut faults = Vec::new();
+    let mut result = json!({"name": scenario.name, "about": scenario.about});
+    match played {
+        Ok(played) => {
+            result["truth"] = played.truth.words().into();
+            result["verdict"] = truth::said(&played.report).into();
+            let kept = out.map(|out| out.join(format!("{}.json", scenario.name)));
+            let kept = kept.map_or(Ok(()), |path| tcpress::keep(&path, &played.report));
+            let outcomes = [
+                played.truth.check(&played.report),
+                played.faults.finish(),
+                kept,
+            ];
+            faults.extend(outcomes.into_iter().filter_map(Result::err));
+        }
+        Err(error) => faults.push(error),
+    }
+    faults.extend(settled.err());
+    let words: Vec<String> = faults.iter().map(|error| format!("{error:#}")).collect();
+    let why = (!words.is_empty()).then(|| words.join("; "));
+    result["held"] = why.is_none().into();
+    (
+        result,
+        why.map(|why| why.split_whitespace().collect::<Vec<_>>().join(" ")),
+    )
+}
+
+fn release() -> Result<String> {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
+    Ok(release.trim().to_owned())
+}
+
+fn say(line: &str) -> Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{line}")?;
+    Ok(out.flush()?)
+}
