@@ -30,8 +30,8 @@ const LATE: u32 = 100;
 const LATE_BYTES: u32 = 30_000;
 /// How long clients outside may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
-/// How long tcpress looks once a leak goes on.
-pub(super) const LOOK: Duration = Duration::from_secs(10);
+/// How long tcpress looks once something goes on.
+pub(super) const LOOK: Duration = Duration::from_secs(8);
 /// How long a pod has to be gone before the window ends, to be one that died a moment ago.
 const MOMENT: Duration = Duration::from_secs(3);
 
@@ -48,7 +48,7 @@ pub(super) enum End {
 pub(super) struct Leak {
     go: PathBuf,
     _early: Recipe,
-    _late: Recipe,
+    late: Recipe,
 }
 
 impl Leak {
@@ -77,13 +77,14 @@ impl Leak {
         Ok(Self {
             go,
             _early: early,
-            _late: late,
+            late,
         })
     }
 
-    /// Lets it go on.
+    /// Lets it go on, until no more is taken.
     pub(super) fn go_on(&self) -> Result<()> {
-        fs::write(&self.go, "").context("cannot give the word")
+        fs::write(&self.go, "").context("cannot give the word")?;
+        self.late.step("feed", PATIENCE)
     }
 }
 
@@ -140,16 +141,17 @@ pub(super) fn leaky(node: &Node, spec: Spec) -> Result<Pod> {
     Ok(pod)
 }
 
-/// Beside the leak somebody else holds a lot, and works: data goes out as fast as those outside read it.
+/// Beside the leak somebody else holds a lot, and works: data goes out as fast as it is read at the other end.
 pub(super) fn honest_holder(node: &Node) -> Result<Played> {
-    // Outside, they read slowly and hold little themselves.
-    let _readers =
-        netns::node_recipe("slow-reader --listen 0.0.0.0:7002 --rcvbuf 4096 --rate 20000")?;
+    let edge = node.pod(Spec::new("cdn/edge").label("app", "edge"))?;
+    let edge_reads = "slow-reader --listen 0.0.0.0:7002 --rcvbuf 16384 --rate 20000";
+    let reads = edge.recipe("app", edge_reads)?;
     let honest = node.pod(Spec::new("media/uploader").label("app", "uploader"))?;
+    let to = edge.endpoint(7002);
     honest.recipe(
         "app",
         &format!(
-            "leak-client --to {NODE}:7002 --connections 24 --bytes 100000000 --send-buffer 100000 --patience 600000"
+            "leak-client --to {to} --connections 24 --bytes 100000000 --send-buffer 100000 --patience 600000"
         ),
     )?;
     let leaky = leaky(node, Spec::new("shop/leaky").label("app", "leaky"))?;
@@ -157,11 +159,13 @@ pub(super) fn honest_holder(node: &Node) -> Result<Played> {
     std::thread::sleep(Duration::from_secs(3));
     let _limits = small_tcp_mem()?;
     let leak = Leak::start(0, leaky.endpoint(8080), WHOLE * 5 / 8, End::Close)?;
-    let (report, victims) = look(node, &[&honest, &leaky], || {
+    let (report, victims) = look(node, &[&edge, &honest, &leaky], || {
         leak.go_on()?;
         std::thread::sleep(LOOK);
         Ok(())
     })?;
+    // Those who read go first: what was not sent yet would stay behind as orphans when its pod is taken away.
+    reads.stop()?;
     let truth = Truth::new("tcp_mem_leak", victims)
         .leak("close_wait")
         .culprit(leaky.full_name());

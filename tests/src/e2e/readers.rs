@@ -11,42 +11,21 @@ use super::pod::{Pod, SHARED, Spec};
 use super::scenario::Played;
 use super::truth::{Truth, Victims};
 use crate::check::Checks;
-use crate::netns::Recipe;
 use crate::report::Report;
 
-/// The server shrinks its buffer below what is queued once these are: every further segment in its window finds a full queue.
-const FILLED: &str = "--do in-order:20x1000 --do await";
-const SHRINKS: &str = "slow-reader --listen 0.0.0.0:7000 --shrink-to 2048 --shrink-after 20000";
-/// Rounds of segments that are sent again and again, as a sender does whose segments are not acknowledged.
+/// Each connection's buffer is shrunk below what is queued, as by a server that sets SO_RCVBUF once it knows its client: whatever comes
+/// then within the window that was announced before finds a full queue.
+const SHRINKS: &str = "slow-reader --listen 0.0.0.0:7000 --shrink-to 2048 --shrink-after 15000";
+/// How often a segment is sent again that is not acknowledged.
 const ROUNDS: usize = 20;
 
-/// Clients that have filled a reader's queue, and that send the next segment again and again when told to.
-struct Senders {
-    go: PathBuf,
-    clients: Recipe,
-}
-
-impl Senders {
-    fn start(pod: &Pod) -> Result<Self> {
-        let go = PathBuf::from(SHARED).join("senders");
-        let _ = fs::remove_file(&go);
-        let again = " --do retry:3x1000 --do pause:200".repeat(ROUNDS);
-        let clients = outside(
-            0,
-            pod.endpoint(7000),
-            &format!(
-                "--connections 4 {FILLED} --do until:{}{again}",
-                go.display()
-            ),
-        )?;
-        clients.step("await", PATIENCE)?;
-        Ok(Self { go, clients })
-    }
-
-    fn go_on(&self) -> Result<()> {
-        fs::write(&self.go, "").context("cannot give the word")?;
-        self.clients.done(PATIENCE).map(drop)
-    }
+/// Clients outside fill the queues of a reader, and go on sending.
+fn send(pod: &Pod, connections: u32) -> Result<()> {
+    let again = " --do retry:1x1000 --do pause:300".repeat(ROUNDS);
+    let senders = format!("--connections {connections} --do feed:16000 --do await{again}");
+    outside(0, pod.endpoint(7000), &senders)?
+        .done(PATIENCE)
+        .map(drop)
 }
 
 fn blamed(pod: &Pod, kind: &'static str, (report, victims): (Report, Victims)) -> Played {
@@ -61,8 +40,7 @@ fn blamed(pod: &Pod, kind: &'static str, (report, victims): (Report, Victims)) -
 pub(super) fn small_buffer(node: &Node) -> Result<Played> {
     let slow = node.pod(Spec::new("shop/slow").label("app", "slow"))?;
     slow.recipe("app", &format!("{SHRINKS} --rate 500"))?;
-    let senders = Senders::start(&slow)?;
-    let seen = look(node, &[&slow], || senders.go_on())?;
+    let seen = look(node, &[&slow], || send(&slow, 20))?;
     let mut played = blamed(&slow, "slow_reader", seen);
     played.truth = played.truth.reader("idle");
     Ok(played)
@@ -72,10 +50,9 @@ pub(super) fn small_buffer(node: &Node) -> Result<Played> {
 pub(super) fn throttled(node: &Node) -> Result<Played> {
     let slow = node.pod(Spec::new("shop/throttled").label("app", "throttled"))?;
     let reader = slow.recipe("app", &format!("{SHRINKS} --rate 1000000 --work 20"))?;
-    // From now on a thirtieth of a processor: the kubelet does so when a pod is resized in place.
-    reader.limit_cpu(30)?;
-    let senders = Senders::start(&slow)?;
-    let seen = look(node, &[&slow], || senders.go_on())?;
+    // From now on a tenth of a processor: the kubelet does so when a pod is resized in place.
+    reader.limit_cpu(100)?;
+    let seen = look(node, &[&slow], || send(&slow, 8))?;
     let mut played = blamed(&slow, "slow_reader", seen);
     played.truth = played.truth.reader("cpu");
     Ok(played)

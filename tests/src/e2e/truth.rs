@@ -216,7 +216,11 @@ impl<'a> Watch<'a> {
             let name = pod.full_name();
             if let Some((first, last)) = &self.within {
                 let grown = last[index].since(&first[index])?;
-                eprintln!("lab: the kernel counted for {name}: {grown}");
+                let moved = grown.iter().filter(|(_, growth)| *growth > 0);
+                let moved: Vec<String> = moved
+                    .map(|(name, growth)| format!("{name} {growth}"))
+                    .collect();
+                eprintln!("lab: the kernel counted for {name}: {}", moved.join(" "));
                 if harmed(&first[index], &last[index])? {
                     victims.named.push(name.clone());
                 }

@@ -23,6 +23,9 @@ pub struct Args {
     /// Bytes of a message.
     #[arg(long, default_value_t = 100)]
     pub size: usize,
+    /// Size of the send buffer (SO_SNDBUFFORCE; the kernel doubles it): small messages take many times their size of it.
+    #[arg(long)]
+    pub send_buffer: Option<i32>,
     /// Messages that each connection sends in a row, as far as they are taken, before the next has its turn.
     #[arg(long, default_value_t = 50)]
     pub row: usize,
@@ -37,6 +40,10 @@ pub fn run(args: &Args) -> Result<()> {
     for _ in 0..args.connections {
         let stream = connect(args.to)?;
         stream.set_nodelay(true)?;
+        if let Some(size) = args.send_buffer {
+            sys::set_option(&stream, libc::SOL_SOCKET, libc::SO_SNDBUFFORCE, size)
+                .context("cannot set the send buffer")?;
+        }
         stream.set_nonblocking(true)?;
         streams.push(stream);
     }

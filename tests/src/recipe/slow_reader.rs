@@ -22,8 +22,8 @@ pub struct Args {
     /// Where to listen.
     #[arg(long)]
     pub listen: SocketAddr,
-    /// SO_RCVBUF of the listener, inherited by each connection (the kernel doubles it); as root it may be larger than the system's
-    /// most.
+    /// SO_RCVBUF of the listener, inherited by each connection (the kernel doubles it); with CAP_NET_ADMIN it may be larger than
+    /// the system's most.
     #[arg(long)]
     pub rcvbuf: Option<i32>,
     /// SO_RCVBUF that each connection gets once `--shrink-after` bytes are queued.
@@ -59,7 +59,7 @@ pub struct Args {
 struct Connection {
     stream: TcpStream,
     shrunk: bool,
-    read: u64,
+    taken: u64,
     since: Instant,
 }
 
@@ -75,7 +75,8 @@ pub fn run(args: &Args) -> Result<()> {
         at => listen(at)?,
     };
     if let Some(size) = args.rcvbuf {
-        sys::set_option(&listener, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, size)?;
+        sys::set_option(&listener, libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, size)
+            .or_else(|_| sys::set_option(&listener, libc::SOL_SOCKET, libc::SO_RCVBUF, size))?;
     }
     say(&json!({"ready": true}))?;
     let mut map = args.sockmap.then(|| SockMap::new(1024)).transpose()?;
@@ -89,12 +90,16 @@ pub fn run(args: &Args) -> Result<()> {
             connections.push(Connection {
                 stream,
                 shrunk,
-                read: 0,
+                taken: 0,
                 since: Instant::now(),
             });
         }
+        // All before any: work on what one has read must not keep the others' buffers large.
         for connection in &mut connections {
-            connection.turn(args)?;
+            connection.shrink(args)?;
+        }
+        for connection in &mut connections {
+            connection.read(args)?;
         }
         if let (Some(after), Some(hindrance)) = (args.after, args.then)
             && connections.iter().filter(|it| it.shrunk).count() >= after
@@ -107,13 +112,13 @@ pub fn run(args: &Args) -> Result<()> {
         .iter()
         .map(|it| sys::unread(&it.stream))
         .sum::<std::io::Result<_>>()?;
-    let read: u64 = connections.iter().map(|it| it.read).sum();
+    let read: u64 = connections.iter().map(|it| it.taken).sum();
     say(&json!({"connections": connections.len(), "unread_bytes": unread, "read_bytes": read}))
 }
 
 impl Connection {
-    /// Shrinks when it is time to, and reads what the rate allows.
-    fn turn(&mut self, args: &Args) -> Result<()> {
+    /// Shrinks when it is time to.
+    fn shrink(&mut self, args: &Args) -> Result<()> {
         if let (false, Some(size), Some(after)) = (self.shrunk, args.shrink_to, args.shrink_after)
             && sys::unread(&self.stream)? >= after
         {
@@ -123,14 +128,19 @@ impl Connection {
                 .context("cannot tell the peer")?;
             self.shrunk = true;
         }
+        Ok(())
+    }
+
+    /// Reads what the rate allows.
+    fn read(&mut self, args: &Args) -> Result<()> {
         let allowed = u64::try_from(self.since.elapsed().as_millis())? * args.rate / 1000;
         let mut buffer = [0; 4096];
-        while self.read < allowed {
-            let want = usize::try_from(allowed - self.read)?.min(buffer.len());
+        while self.taken < allowed {
+            let want = usize::try_from(allowed - self.taken)?.min(buffer.len());
             match (&self.stream).read(&mut buffer[..want]) {
                 Ok(0) => break,
                 Ok(count) => {
-                    self.read += u64::try_from(count)?;
+                    self.taken += u64::try_from(count)?;
                     work(u64::try_from(count)? * args.work)?;
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
