@@ -143,10 +143,11 @@ pub(super) fn leaky(node: &Node, spec: Spec) -> Result<Pod> {
 
 /// Beside the leak somebody else holds a lot, and works: data goes out as fast as it is read at the other end.
 pub(super) fn honest_holder(node: &Node) -> Result<Played> {
-    let edge = node.pod(Spec::new("cdn/edge").label("app", "edge"))?;
-    let edge_reads = "slow-reader --listen 0.0.0.0:7002 --rcvbuf 16384 --rate 20000";
-    let reads = edge.recipe("app", edge_reads)?;
     let honest = node.pod(Spec::new("media/uploader").label("app", "uploader"))?;
+    // Those who read must go before the network of those who send does: what is not sent yet would stay behind as orphans.
+    let edge = node.pod(Spec::new("cdn/edge").label("app", "edge"))?;
+    let reads = "slow-reader --listen 0.0.0.0:7002 --rcvbuf 16384 --rate 20000";
+    edge.recipe("app", reads)?;
     let to = edge.endpoint(7002);
     honest.recipe(
         "app",
@@ -164,8 +165,6 @@ pub(super) fn honest_holder(node: &Node) -> Result<Played> {
         std::thread::sleep(LOOK);
         Ok(())
     })?;
-    // Those who read go first: what was not sent yet would stay behind as orphans when its pod is taken away.
-    reads.stop()?;
     let truth = Truth::new("tcp_mem_leak", victims)
         .leak("close_wait")
         .culprit(leaky.full_name());

@@ -110,9 +110,9 @@ pub(super) fn orphan_flood(node: &Node) -> Result<Played> {
     let go = PathBuf::from(SHARED).join("orphans");
     let _ = fs::remove_file(&go);
     let _limit = Setting::new("net/ipv4/tcp_max_orphans", KEPT)?;
-    // Outside, nobody reads.
-    let readers = netns::node_recipe("slow-reader --listen 0.0.0.0:7002 --rcvbuf 4096")?;
     let flooder = node.pod(Spec::new("shop/flooder").label("app", "flooder"))?;
+    // Outside, nobody reads. What is left of the flood ends with them, which must go before the pod's network does.
+    let _readers = netns::node_recipe("slow-reader --listen 0.0.0.0:7002 --rcvbuf 4096")?;
     let abandon = flooder.recipe(
         "app",
         &format!(
@@ -127,8 +127,6 @@ pub(super) fn orphan_flood(node: &Node) -> Result<Played> {
         std::thread::sleep(Duration::from_secs(3));
         Ok(())
     })?;
-    // What is left ends with those who never read.
-    drop(readers);
     Ok(Played {
         truth: Truth::new("orphan_flood", victims).culprit(flooder.full_name()),
         report,
