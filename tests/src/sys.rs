@@ -229,19 +229,6 @@ pub fn loopback_up() -> io::Result<()> {
         .map(drop)
 }
 
-/// Time of a processor that the calling thread has had.
-pub fn cpu_time() -> io::Result<Duration> {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
-    // SAFETY: the pointer is to a live timespec.
-    cvt(unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) })?;
-    let seconds = u64::try_from(time.tv_sec).map_err(io::Error::other)?;
-    let nanos = u32::try_from(time.tv_nsec).map_err(io::Error::other)?;
-    Ok(Duration::new(seconds, nanos))
-}
-
 /// Asks the kernel to kill this process when the thread that started it ends: no workload outlives its test.
 pub fn die_with_parent() -> io::Result<()> {
     // SAFETY: prctl with these arguments only sets a field of the process.

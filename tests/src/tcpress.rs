@@ -15,7 +15,7 @@ use crate::report::Report;
 use crate::sys;
 
 /// How long loading and attaching may take; software emulation is slow.
-const TRACING: Duration = Duration::from_secs(60);
+const TRACING: Duration = Duration::from_secs(120);
 /// How long the final readings and the printing may take.
 const ENDING: Duration = Duration::from_secs(30);
 

@@ -347,15 +347,6 @@ impl Container {
         self.runtime.limit_container(&self.id, linux)
     }
 
-    /// Limits its memory.
-    pub(super) fn limit_memory(&self, bytes: i64) -> Result<()> {
-        let linux = cri::LinuxContainerResources {
-            memory_limit_in_bytes: bytes,
-            ..Default::default()
-        };
-        self.runtime.limit_container(&self.id, linux)
-    }
-
     /// Asks it to end, waits, and removes it.
     pub(super) fn stop(&self) -> Result<()> {
         self.runtime.stop_container(&self.id, GRACE)?;

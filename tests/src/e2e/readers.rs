@@ -1,16 +1,14 @@
 //! Readers that are too slow for what is sent to them, and a pod whose memory is limited: nobody but themselves is to blame.
 
-use std::fs;
-use std::path::PathBuf;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::leaks::{LOOK, PATIENCE, look};
 use super::node::{Node, outside};
-use super::pod::{Pod, SHARED, Spec};
+use super::pod::{Pod, Spec};
 use super::scenario::Played;
 use super::truth::{Truth, Victims};
 use crate::check::Checks;
+use crate::netns;
 use crate::report::Report;
 
 /// Each connection's buffer is shrunk below what is queued, as by a server that sets SO_RCVBUF once it knows its client: whatever comes
@@ -39,58 +37,60 @@ fn blamed(pod: &Pod, kind: &'static str, (report, victims): (Report, Victims)) -
 /// A reader with a small buffer that takes its time, because it wants to.
 pub(super) fn small_buffer(node: &Node) -> Result<Played> {
     let slow = node.pod(Spec::new("shop/slow").label("app", "slow"))?;
-    slow.recipe("app", &format!("{SHRINKS} --rate 500"))?;
+    slow.recipe("app", &format!("{SHRINKS} --rate 500 --nap 300"))?;
     let seen = look(node, &[&slow], || send(&slow, 20))?;
     let mut played = blamed(&slow, "slow_reader", seen);
     played.truth = played.truth.reader("idle");
     Ok(played)
 }
 
-/// A reader that would be quick enough, if it got the processor time that its work takes.
+/// A reader that computes, and gets a fifth of the processor for it.
 pub(super) fn throttled(node: &Node) -> Result<Played> {
+    const CONNECTIONS: u32 = 8;
     let slow = node.pod(Spec::new("shop/throttled").label("app", "throttled"))?;
-    let reader = slow.recipe("app", &format!("{SHRINKS} --rate 1000000 --work 20"))?;
-    // From now on a tenth of a processor: the kubelet does so when a pod is resized in place.
-    reader.limit_cpu(100)?;
-    let seen = look(node, &[&slow], || send(&slow, 8))?;
+    let reads = format!("{SHRINKS} --after {CONNECTIONS} --then cpu");
+    let reader = slow.recipe("app", &reads)?;
+    // As the kubelet does when a pod is resized in place.
+    reader.limit_cpu(200)?;
+    let seen = look(node, &[&slow], || send(&slow, CONNECTIONS))?;
     let mut played = blamed(&slow, "slow_reader", seen);
     played.truth = played.truth.reader("cpu");
     Ok(played)
 }
 
-/// A pod whose memory limit leaves no room for what its sockets receive.
+/// A pod's memory is full of what one of its containers does not read, and another reads as fast as it can: what comes while it
+/// is at it is charged in its own context, where a full cgroup refuses. (In softirq these kernels charge all the same.)
 pub(super) fn memory_limit(node: &Node) -> Result<Played> {
     const START: i64 = 64 << 20;
-    const MORE: i64 = 2 << 20;
     let capped = node.pod(
         Spec::new("shop/capped")
             .label("app", "capped")
             .memory(START),
     )?;
-    let server = capped.recipe("app", "leak-server --listen 0.0.0.0:7000")?;
-    let go = PathBuf::from(SHARED).join("memory");
-    let _ = fs::remove_file(&go);
+    capped.recipe("app", "leak-server --listen 0.0.0.0:7000")?;
+    capped.recipe(
+        "sidecar",
+        "slow-reader --listen 0.0.0.0:7001 --rate 1000000000",
+    )?;
     let clients = outside(
         0,
         capped.endpoint(7000),
-        &format!(
-            "--connections 100 --do feed:1 --do until:{} --do feed:100000",
-            go.display()
-        ),
+        "--connections 40 --do feed:100000",
     )?;
-    clients.step("feed", PATIENCE)?;
-    // Where nothing can be reclaimed, the kernel would end the process, and with it the scenario.
+    clients.done(PATIENCE)?;
+    let stream = format!(
+        "leak-client --to {} --connections 8 --bytes 1000000000 --patience 600000",
+        capped.endpoint(7001)
+    );
+    // Where nothing can be reclaimed, the kernel would end a process, and with it the scenario.
     capped.spare()?;
     let seen = look(node, &[&capped], || {
-        let limit = capped.memory()? + MORE;
-        server.limit_memory(limit)?;
-        capped.limit_memory(limit)?;
-        fs::write(&go, "").context("cannot give the word")?;
+        capped.limit_memory(capped.memory()?)?;
+        let _stream = netns::node_recipe(&stream)?;
         std::thread::sleep(LOOK);
         Ok(())
     })?;
-    // Before the pod is taken away, which needs some memory too.
-    server.limit_memory(START)?;
+    // What takes the pod away needs some memory too.
     capped.limit_memory(START)?;
     let mut played = blamed(&capped, "memcg_limit", seen);
     played.truth.victims = played.truth.victims.perhaps(&capped.full_name());

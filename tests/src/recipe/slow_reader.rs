@@ -35,9 +35,9 @@ pub struct Args {
     /// How many bytes a second each connection reads; 0: never.
     #[arg(long, default_value_t = 0)]
     pub rate: u64,
-    /// Microseconds of a processor that the reader spends on each byte that it has read.
+    /// Milliseconds to sleep after each round of reading, whatever waits.
     #[arg(long, default_value_t = 0)]
-    pub work: u64,
+    pub nap: u64,
     /// Let the kernel take an announced window back (`net.ipv4.tcp_shrink_window`), where it can.
     #[arg(long)]
     pub take_window_back: bool,
@@ -59,7 +59,7 @@ pub struct Args {
 struct Connection {
     stream: TcpStream,
     shrunk: bool,
-    taken: u64,
+    read: u64,
     since: Instant,
 }
 
@@ -90,35 +90,35 @@ pub fn run(args: &Args) -> Result<()> {
             connections.push(Connection {
                 stream,
                 shrunk,
-                taken: 0,
+                read: 0,
                 since: Instant::now(),
             });
         }
-        // All before any: work on what one has read must not keep the others' buffers large.
         for connection in &mut connections {
-            connection.shrink(args)?;
-        }
-        for connection in &mut connections {
-            connection.read(args)?;
+            connection.turn(args)?;
         }
         if let (Some(after), Some(hindrance)) = (args.after, args.then)
             && connections.iter().filter(|it| it.shrunk).count() >= after
         {
             hindrance.suffer()?;
         }
-        sys::readable(&[listener.as_raw_fd()], Duration::from_millis(2))?;
+        if args.nap > 0 {
+            std::thread::sleep(Duration::from_millis(args.nap));
+        } else {
+            sys::readable(&[listener.as_raw_fd()], Duration::from_millis(2))?;
+        }
     }
     let unread: usize = connections
         .iter()
         .map(|it| sys::unread(&it.stream))
         .sum::<std::io::Result<_>>()?;
-    let read: u64 = connections.iter().map(|it| it.taken).sum();
+    let read: u64 = connections.iter().map(|it| it.read).sum();
     say(&json!({"connections": connections.len(), "unread_bytes": unread, "read_bytes": read}))
 }
 
 impl Connection {
-    /// Shrinks when it is time to.
-    fn shrink(&mut self, args: &Args) -> Result<()> {
+    /// Shrinks when it is time to, and reads what the rate allows.
+    fn turn(&mut self, args: &Args) -> Result<()> {
         if let (false, Some(size), Some(after)) = (self.shrunk, args.shrink_to, args.shrink_after)
             && sys::unread(&self.stream)? >= after
         {
@@ -128,34 +128,17 @@ impl Connection {
                 .context("cannot tell the peer")?;
             self.shrunk = true;
         }
-        Ok(())
-    }
-
-    /// Reads what the rate allows.
-    fn read(&mut self, args: &Args) -> Result<()> {
         let allowed = u64::try_from(self.since.elapsed().as_millis())? * args.rate / 1000;
         let mut buffer = [0; 4096];
-        while self.taken < allowed {
-            let want = usize::try_from(allowed - self.taken)?.min(buffer.len());
+        while self.read < allowed {
+            let want = usize::try_from(allowed - self.read)?.min(buffer.len());
             match (&self.stream).read(&mut buffer[..want]) {
                 Ok(0) => break,
-                Ok(count) => {
-                    self.taken += u64::try_from(count)?;
-                    work(u64::try_from(count)? * args.work)?;
-                }
+                Ok(count) => self.read += u64::try_from(count)?,
                 Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error).context("cannot read"),
             }
         }
         Ok(())
     }
-}
-
-/// Keeps a processor busy for so many microseconds of its time, however long it takes to get them.
-fn work(micros: u64) -> std::io::Result<()> {
-    let end = sys::cpu_time()? + Duration::from_micros(micros);
-    while micros > 0 && sys::cpu_time()? < end {
-        std::hint::spin_loop();
-    }
-    Ok(())
 }
