@@ -72,7 +72,7 @@ impl Layout {
 #[must_use]
 pub fn roots() -> Vec<PathBuf> {
     let mount = Path::new(MOUNT);
-    let v1 = ["memory", "unified"].map(|name| mount.join(name));
+    let v1 = ["memory", "unified", "cpu"].map(|name| mount.join(name));
     let v1: Vec<PathBuf> = v1.into_iter().filter(|path| path.exists()).collect();
     if v1.is_empty() {
         vec![mount.to_path_buf()]

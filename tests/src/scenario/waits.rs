@@ -1,6 +1,7 @@
 //! Why a reader does not read: each state made on purpose, and confirmed while the others are ruled out.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -20,7 +21,7 @@ use crate::tcpress;
 /// Connections that fill up and are refused.
 const CONNECTIONS: u16 = 3;
 /// How long the reader is watched at what it does instead of reading.
-const WATCHED: Duration = Duration::from_secs(5);
+const WATCHED: Duration = Duration::from_secs(4);
 /// The five states, as reports call them.
 const STATES: [&str; 5] = ["io", "cpu", "locks", "memory", "network"];
 
@@ -42,12 +43,16 @@ pub(super) fn idle() -> Result<Outcome> {
 /// A reader that computes and whose quota is a fifth of a CPU.
 pub(super) fn cpu() -> Result<Outcome> {
     let pod = Pod::new(&Network::new()?, "shop", "throttled")?;
-    if !pod.scope().join("cpu.max").exists() {
-        return Ok(Outcome::Skip("there is no cpu.max here".into()));
-    }
-    let before = periods(&pod)?;
-    let context = hindered(&pod, "cpu", || limit(&pod, "cpu.max", "20000 100000"))?;
-    let after = periods(&pod)?;
+    let quotas = [("cpu.max", "20000 100000"), ("cpu.cfs_quota_us", "20000")];
+    let folders = cgroup::everywhere(pod.scope())?.into_iter();
+    let files = folders.flat_map(|folder| quotas.map(|(name, quota)| (folder.join(name), quota)));
+    let Some((file, quota)) = files.into_iter().find(|(file, _)| file.exists()) else {
+        return Ok(Outcome::Skip("no CPU time is limited here".into()));
+    };
+    let stat = file.with_file_name("cpu.stat");
+    let before = periods(&stat)?;
+    let context = hindered(&pod, "cpu", || write(&file, quota))?;
+    let after = periods(&stat)?;
     let mut checks = Checks::new();
     check(&mut checks, &context, "cpu", Some("cpu"));
     let cpu = &context["cpu"];
@@ -95,9 +100,8 @@ pub(super) fn memory() -> Result<Outcome> {
     }
     let pod = Pod::new(&Network::new()?, "shop", "hungry")?;
     let high = 16_u64 << 20;
-    let context = hindered(&pod, "memory", || {
-        limit(&pod, "memory.high", &high.to_string())
-    })?;
+    let file = pod.scope().join("memory.high");
+    let context = hindered(&pod, "memory", || write(&file, &high.to_string()))?;
     let mut checks = Checks::new();
     check(&mut checks, &context, "memory", Some("memory"));
     let memory = &context["memory"];
@@ -227,15 +231,13 @@ fn check(checks: &mut Checks, context: &Value, reader: &str, confirmed: Option<&
     }
 }
 
-/// Sets a limit of the container's cgroup.
-fn limit(pod: &Pod, file: &str, value: &str) -> Result<()> {
-    let path = pod.scope().join(file);
-    fs::write(&path, value).with_context(|| format!("cannot write {}", path.display()))
+fn write(file: &Path, value: &str) -> Result<()> {
+    fs::write(file, value).with_context(|| format!("cannot write {}", file.display()))
 }
 
-/// Enforcement periods of the container's cgroup so far, and of these the throttled ones.
-fn periods(pod: &Pod) -> Result<(u64, u64)> {
-    let text = fs::read_to_string(pod.scope().join("cpu.stat"))?;
+/// Enforcement periods so far, and of these the throttled ones, as `cpu.stat` has them.
+fn periods(stat: &Path) -> Result<(u64, u64)> {
+    let text = fs::read_to_string(stat)?;
     let of = |name: &str| {
         let mut lines = text.lines().filter_map(|line| line.split_once(' '));
         lines.find(|(key, _)| *key == name)?.1.parse().ok()

@@ -142,7 +142,7 @@ impl Attributor {
     }
 
     /// Whether the path of a socket's cgroup says whose it is.
-    fn tells(&self, path: &str) -> bool {
+    pub(crate) fn tells(&self, path: &str) -> bool {
         if self.v1_holds_pods {
             let facts = cgroup_path::parse(path);
             return facts.pod_uid.is_some() || facts.container_id.is_some();

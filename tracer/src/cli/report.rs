@@ -127,19 +127,24 @@ pub(super) async fn window(paths: &Paths, args: &Args) -> anyhow::Result<(Report
         snapshot.explain(observer);
         (snapshot, End::Time)
     } else {
-        provisional(&sources, &attributor, &start, &node);
+        let attributor = provisional(&sources, attributor, &start, &node);
         observe(paths, args, sources, (attributor, live), start).await?
     };
     Ok((observation.report(&node, args.top), end))
 }
 
-/// The first answer, before any program is loaded.
-fn provisional(sources: &Sources, attributor: &Attributor, start: &Survey, node: &Node) {
+/// The first answer, before any program is loaded. Processes that were found for it are known from then on.
+fn provisional(
+    sources: &Sources,
+    attributor: Attributor,
+    start: &Survey,
+    node: &Node,
+) -> Attributor {
     let plan = Plan::impossible("not traced yet".to_owned());
     let snapshot = Observation::untraced(
         plan,
         sources,
-        attributor.clone(),
+        attributor,
         start.clone(),
         start.clone(),
         Duration::ZERO,
@@ -148,6 +153,7 @@ fn provisional(sources: &Sources, attributor: &Attributor, start: &Survey, node:
         "provisional: {}",
         table::one_line(&snapshot.report(node, MAX_OWNERS))
     ));
+    snapshot.attributor
 }
 
 async fn observe(

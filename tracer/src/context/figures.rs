@@ -19,7 +19,7 @@ pub type Readings = BTreeMap<String, (Option<Reading>, Reading)>;
 #[derive(Clone, Copy, Debug)]
 pub struct Parts<'a> {
     /// The owner.
-    pub subject: &'a Subject,
+    pub subject: &'a Subject<'a>,
     /// Readings of its cgroups and those above.
     pub readings: &'a Readings,
     /// Looks at its threads.
@@ -89,7 +89,7 @@ pub fn figures(parts: &Parts<'_>, network: Network) -> Context {
 
 /// The owner's cgroups and all above them that were read: home first, then the deepest.
 fn levels<'a>(
-    subject: &Subject,
+    subject: &Subject<'_>,
     readings: &'a Readings,
 ) -> Vec<(&'a String, &'a (Option<Reading>, Reading))> {
     let paths = subject.paths();

@@ -77,7 +77,7 @@ struct Tracked {
 /// What is known at the end of a window besides what an observer reads itself.
 pub struct Ending<'a> {
     /// Those to look into, worst first, with their sockets at the end.
-    pub subjects: Vec<(Group, Subject)>,
+    pub subjects: Vec<(Group, Subject<'a>)>,
     /// Owners by the network namespace that they have sockets in.
     pub residents: &'a BTreeMap<u32, BTreeSet<Group>>,
     /// Cookies of sockets that had unread data when the window opened.
@@ -93,7 +93,7 @@ pub struct Ending<'a> {
 impl Observer {
     /// Reads the figures of all owners of sockets, and begins to look at the threads of those that hold most.
     #[must_use]
-    pub fn begin(sources: &Sources, subjects: &BTreeMap<Group, Subject>) -> Self {
+    pub fn begin(sources: &Sources, subjects: &BTreeMap<Group, Subject<'_>>) -> Self {
         let now = Instant::now();
         let mut observer = Self {
             roots: Roots::find(&sources.cgroup_root, &sources.proc),
@@ -108,7 +108,7 @@ impl Observer {
             between: Duration::ZERO,
             gaps: BTreeSet::new(),
         };
-        let mut by_size: Vec<(&Group, &Subject)> = subjects.iter().collect();
+        let mut by_size: Vec<(&Group, &Subject<'_>)> = subjects.iter().collect();
         by_size.sort_by_key(|(_, subject)| Reverse(subject.held));
         let deadline = now + START_BUDGET;
         let mut unread = 0_usize;
@@ -121,8 +121,9 @@ impl Observer {
                 by_size.len()
             ));
         }
-        let told =
-            |subject: &Subject| !subject.paths().is_empty() || subject.processes().next().is_some();
+        let told = |subject: &Subject<'_>| {
+            !subject.paths().is_empty() || subject.processes().next().is_some()
+        };
         by_size.retain(|(_, subject)| subject.held > 0 && told(subject));
         // The other half is for those that evidence will name.
         by_size.truncate(MAX_TRACKED / 2);
@@ -136,7 +137,7 @@ impl Observer {
         if Instant::now() < self.next {
             return;
         }
-        let mut new: BTreeMap<Group, Subject> = BTreeMap::new();
+        let mut new: BTreeMap<Group, Subject<'_>> = BTreeMap::new();
         for owner in named {
             let group = Group::of(owner);
             if !self.tracked.contains_key(&group) {
@@ -183,7 +184,7 @@ impl Observer {
     }
 
     /// Reads the cgroups of an owner that were not read yet; `false` when not all could be.
-    fn read_base(&mut self, subject: &Subject, deadline: Instant) -> bool {
+    fn read_base(&mut self, subject: &Subject<'_>, deadline: Instant) -> bool {
         for path in subject.paths().iter().flat_map(|path| lineage(path)) {
             if self.base.contains_key(&path) {
                 continue;
@@ -199,7 +200,7 @@ impl Observer {
     }
 
     /// Finds the processes that read for owners, and tracks them from now on. What the same processes did before is kept.
-    fn track(&mut self, subjects: &[(&Group, &Subject)]) {
+    fn track(&mut self, subjects: &[(&Group, &Subject<'_>)]) {
         let deadline = Instant::now() + FIND_BUDGET;
         let listing = match subjects {
             [] => return,
@@ -288,7 +289,7 @@ impl Observer {
     fn context(
         &self,
         group: &Group,
-        subject: &Subject,
+        subject: &Subject<'_>,
         ending: &Ending<'_>,
         node: [Option<Psi>; 3],
         infos: &HashMap<u64, tcp_info::TcpInfo>,
@@ -340,7 +341,7 @@ impl Observer {
 
 /// In words: what is weaker of one owner.
 fn gaps_of(
-    subject: &Subject,
+    subject: &Subject<'_>,
     readings: &figures::Readings,
     tracked: &Tracked,
     window: bool,

@@ -41,7 +41,7 @@ fn sources(machine: &Fixture) -> Sources {
     }
 }
 
-fn subject(path: &str) -> Subject {
+fn subject(path: &str) -> Subject<'static> {
     let owner = Owner {
         pod_uid: Some("1".into()),
         cgroup_path: Some(path.into()),
@@ -211,7 +211,7 @@ fn without_time_nothing_more_is_read() {
 #[test]
 fn no_more_owners_than_a_bound_are_tracked() {
     let machine = machine();
-    let subjects: BTreeMap<Group, Subject> = (0..MAX_TRACKED + 2)
+    let subjects: BTreeMap<Group, Subject<'_>> = (0..MAX_TRACKED + 2)
         .map(|number| (Group::Pod(number.to_string()), subject("/gone")))
         .collect();
     let mut observer = Observer::begin(&sources(&machine), &subjects);

@@ -15,12 +15,14 @@ use crate::{
 
 /// Sockets of one owner that are asked for their round-trip time.
 pub const MAX_SOCKETS: usize = 3;
+/// Inodes by which the processes of one owner are told: of a leak of very many sockets, some are enough.
+const MAX_INODES: usize = 4096;
 /// Data that has lain unread so long was left alone.
 const LEFT: Duration = Duration::from_secs(1);
 
 /// An owner with its sockets at the end of a window.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Subject {
+pub struct Subject<'a> {
     /// The owners that are one.
     pub owners: BTreeSet<Owner>,
     /// What its sockets take from `tcp_mem`.
@@ -28,12 +30,12 @@ pub struct Subject {
     /// Its network namespaces.
     pub netns: BTreeSet<u32>,
     /// Its connections.
-    pub sockets: Vec<Socket>,
+    pub sockets: Vec<&'a Socket>,
     /// Inodes of the sockets that tell best who reads: those with unread data, else connections, else listeners.
     pub inodes: HashSet<u32>,
 }
 
-impl Subject {
+impl<'a> Subject<'a> {
     /// Paths of its cgroups.
     #[must_use]
     pub fn paths(&self) -> BTreeSet<String> {
@@ -62,8 +64,8 @@ impl Subject {
 
     /// The sockets that matter most: those named, then those with most unread or not acknowledged.
     #[must_use]
-    pub fn worst(&self, named: &HashSet<u64>) -> Vec<&Socket> {
-        let mut sockets: Vec<&Socket> = self.sockets.iter().collect();
+    pub fn worst(&self, named: &HashSet<u64>) -> Vec<&'a Socket> {
+        let mut sockets = self.sockets.clone();
         sockets.sort_by_key(|socket| {
             let queued = u64::from(socket.unread) + u64::from(socket.unsent);
             Reverse((named.contains(&socket.cookie), queued, socket.cookie))
@@ -76,7 +78,7 @@ impl Subject {
     /// `tcp_info` tells, for a second. `None` where it has no socket.
     #[must_use]
     pub fn left_unread(&self, before: &HashSet<u64>, asked: &HashMap<u64, TcpInfo>) -> Option<u64> {
-        let left = |socket: &&Socket| {
+        let left = |socket: &&&Socket| {
             let full = socket
                 .memory
                 .is_some_and(|memory| u64::from(memory.rmem_alloc) * 2 >= u64::from(memory.rcvbuf));
@@ -89,46 +91,74 @@ impl Subject {
     }
 }
 
-/// Owners of sockets. The kernel, and counts without an owner, have no threads that could be asked.
+/// Owners of sockets. The kernel, and counts without an owner, have no threads that could be asked. Sockets with an equal `kin` are
+/// of one owner, and only the first of them is looked up: a node has many times more sockets than owners.
 #[must_use]
 pub fn subjects<'a>(
     sockets: impl IntoIterator<Item = &'a Socket>,
+    kin: &dyn Fn(&Socket) -> Option<u64>,
     lookup: &dyn Fn(&Socket) -> Owner,
-) -> BTreeMap<Group, Subject> {
-    let mut subjects: BTreeMap<Group, Subject> = BTreeMap::new();
+) -> BTreeMap<Group, Subject<'a>> {
+    let mut subjects: BTreeMap<Group, Subject<'a>> = BTreeMap::new();
+    let mut known: HashMap<u64, Group> = HashMap::new();
     for socket in sockets {
-        let owner = lookup(socket);
-        if matches!(
-            owner.kind,
-            OwnerKind::Kernel | OwnerKind::Unattributed | OwnerKind::Unknown
-        ) {
-            continue;
-        }
-        let subject = subjects.entry(Group::of(&owner)).or_default();
-        subject.owners.insert(owner);
-        subject.held += socket.memory.map_or(0, |memory| memory.held());
-        subject.netns.insert(socket.netns_inum);
-        subject.sockets.push(socket.clone());
-    }
-    for subject in subjects.values_mut() {
-        let listens = |socket: &Socket| socket.state == TcpState::Listen;
-        let inodes = |wanted: &dyn Fn(&Socket) -> bool| -> HashSet<u32> {
-            let sockets = subject.sockets.iter().filter(|socket| wanted(socket));
-            sockets
-                .map(|socket| socket.inode)
-                .filter(|inode| *inode != 0)
-                .collect()
+        let kin = kin(socket);
+        let group = match kin.and_then(|kin| known.get(&kin)) {
+            Some(group) => group.clone(),
+            None => {
+                let owner = lookup(socket);
+                let group = Group::of(&owner);
+                subjects
+                    .entry(group.clone())
+                    .or_default()
+                    .owners
+                    .insert(owner);
+                known.extend(kin.map(|kin| (kin, group.clone())));
+                group
+            }
         };
-        let unread = inodes(&|socket| socket.unread > 0 && !listens(socket));
-        let connected = inodes(&|socket| !listens(socket));
-        let all = inodes(&|_| true);
-        let best = [unread, connected, all]
-            .into_iter()
-            .find(|inodes| !inodes.is_empty());
-        subject.inodes = best.unwrap_or_default();
+        let subject = subjects.entry(group).or_default();
+        subject.held += socket.held();
+        subject.netns.insert(socket.netns_inum);
+        subject.sockets.push(socket);
+    }
+    subjects.retain(|_, subject| subject.owners.iter().all(has_threads));
+    for subject in subjects.values_mut() {
+        subject.inodes = readers(&subject.sockets);
         subject.sockets.retain(|socket| !listens(socket));
     }
     subjects
+}
+
+fn has_threads(owner: &Owner) -> bool {
+    !matches!(
+        owner.kind,
+        OwnerKind::Kernel | OwnerKind::Unattributed | OwnerKind::Unknown
+    )
+}
+
+fn listens(socket: &Socket) -> bool {
+    socket.state == TcpState::Listen
+}
+
+/// Inodes of the sockets that tell best who reads.
+fn readers(sockets: &[&Socket]) -> HashSet<u32> {
+    let inodes = |wanted: &dyn Fn(&Socket) -> bool| -> HashSet<u32> {
+        let wanted = sockets.iter().filter(|socket| wanted(socket));
+        let inodes = wanted
+            .map(|socket| socket.inode)
+            .filter(|inode| *inode != 0);
+        inodes.take(MAX_INODES).collect()
+    };
+    let unread = inodes(&|socket| socket.unread > 0 && !listens(socket));
+    let connected = || inodes(&|socket| !listens(socket));
+    let all = || inodes(&|_| true);
+    if !unread.is_empty() {
+        return unread;
+    }
+    Some(connected())
+        .filter(|inodes| !inodes.is_empty())
+        .unwrap_or_else(all)
 }
 
 /// Cookies of connections with unread data.
@@ -198,7 +228,7 @@ mod tests {
     #[test]
     fn who_reads_is_told_by_unread_sockets_first() {
         let of = |sockets: &[Socket]| {
-            let subjects = subjects(sockets, &|_| pod());
+            let subjects = subjects(sockets, &|_| Some(7), &|_| pod());
             let mut inodes: Vec<u32> = subjects[&Group::of(&pod())]
                 .inodes
                 .iter()
@@ -218,15 +248,37 @@ mod tests {
     }
 
     #[test]
+    fn kin_are_looked_up_once_and_all_counted() {
+        let sockets: Vec<Socket> = (1..=6)
+            .map(|cookie| socket(cookie, TcpState::Established, 0, 10))
+            .collect();
+        let asked = std::cell::Cell::new(0);
+        let lookup = |socket: &Socket| {
+            asked.set(asked.get() + 1);
+            Owner {
+                container_id: Some((socket.cookie % 2).to_string()),
+                ..pod()
+            }
+        };
+        let subjects = subjects(&sockets, &|socket| Some(socket.cookie % 2), &lookup);
+        let subject = &subjects[&Group::of(&pod())];
+        assert_eq!(
+            (asked.get(), subject.owners.len()),
+            (2, 2),
+            "two containers of one pod"
+        );
+        assert_eq!((subject.sockets.len(), subject.held), (6, 60));
+    }
+
+    #[test]
     fn the_kernel_and_the_unknown_have_no_threads() {
         for kind in [
             OwnerKind::Kernel,
             OwnerKind::Unknown,
             OwnerKind::Unattributed,
         ] {
-            let none = subjects(&[socket(1, TcpState::Established, 1, 1)], &|_| {
-                Owner::of_kind(kind)
-            });
+            let sockets = [socket(1, TcpState::Established, 1, 1)];
+            let none = subjects(&sockets, &|_| None, &|_| Owner::of_kind(kind));
             assert!(none.is_empty());
         }
     }
@@ -239,7 +291,7 @@ mod tests {
             socket(3, TcpState::Established, 3000, 500),
             socket(4, TcpState::Established, 40_000, 100),
         ];
-        let subjects = subjects(&sockets, &|_| pod());
+        let subjects = subjects(&sockets, &|_| None, &|_| pod());
         let subject = &subjects[&Group::of(&pod())];
         assert_eq!(subject.held, 100 + 499 + 500 + 100);
         let asked = |cookie, seconds| {

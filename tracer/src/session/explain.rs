@@ -23,16 +23,16 @@ use crate::{
 /// Begins to observe the owners of the sockets of a scan.
 #[must_use]
 pub fn observer(sources: &Sources, attributor: &Attributor, scan: &Scan) -> Observer {
-    let owner_of = |socket: &Socket| attributor.owner_of_socket(socket);
-    Observer::begin(sources, &subjects(scan, &owner_of))
+    Observer::begin(sources, &of_scan(scan, attributor))
 }
 
 /// Owners of the sockets of a scan; of those that were only summed, with the largest.
-fn subjects(scan: &Scan, owner_of: &dyn Fn(&Socket) -> Owner) -> BTreeMap<Group, Subject> {
-    let mut subjects = subject::subjects(scan.shown(), owner_of);
+fn of_scan<'a>(scan: &'a Scan, attributor: &Attributor) -> BTreeMap<Group, Subject<'a>> {
+    let mut subjects = subjects(scan.shown(), attributor);
     for sum in &scan.sums {
         let shown: u64 = sum.top.iter().map(Socket::held).sum();
-        if let Some(subject) = subjects.get_mut(&Group::of(&owner_of(&sum.example))) {
+        let owner = attributor.owner_of_socket(&sum.example);
+        if let Some(subject) = subjects.get_mut(&Group::of(&owner)) {
             subject.held += sum.part.held.saturating_sub(shown);
         }
     }
@@ -42,11 +42,10 @@ fn subjects(scan: &Scan, owner_of: &dyn Fn(&Socket) -> Owner) -> BTreeMap<Group,
 impl Observation {
     /// Looks into those who hold or suffer most, and rules on what keeps them from reading.
     pub fn explain(&mut self, observer: Observer) {
-        let owner_of = |socket: &Socket| self.attributor.owner_of_socket(socket);
-        let mut now = subjects(&self.end.scan, &owner_of);
-        let mut before = subjects(&self.start.scan, &owner_of);
+        let mut now = of_scan(&self.end.scan, &self.attributor);
+        let mut before = of_scan(&self.start.scan, &self.attributor);
         let peak = self.peak.iter().flat_map(|peak| &peak.scan.sockets);
-        for (group, subject) in subject::subjects(peak, &owner_of) {
+        for (group, subject) in subjects(peak, &self.attributor) {
             let entry = before.entry(group).or_default();
             if subject.held > entry.held {
                 *entry = subject;
@@ -105,8 +104,21 @@ impl Observation {
     }
 }
 
+/// Owners of sockets. Where the kernel tells a cgroup that names one, all sockets in it are that owner's.
+fn subjects<'a>(
+    sockets: impl IntoIterator<Item = &'a Socket>,
+    attributor: &Attributor,
+) -> BTreeMap<Group, Subject<'a>> {
+    let kin = |socket: &Socket| {
+        let id = socket.cgroup_id?;
+        let path = attributor.cgroups.path(id)?;
+        attributor.tells(path).then_some(id)
+    };
+    subject::subjects(sockets, &kin, &|socket| attributor.owner_of_socket(socket))
+}
+
 /// Owners by the network namespaces of their sockets.
-fn residents(subjects: &BTreeMap<Group, Subject>) -> BTreeMap<u32, BTreeSet<Group>> {
+fn residents(subjects: &BTreeMap<Group, Subject<'_>>) -> BTreeMap<u32, BTreeSet<Group>> {
     let mut residents: BTreeMap<u32, BTreeSet<Group>> = BTreeMap::new();
     for (group, subject) in subjects {
         for inum in &subject.netns {
@@ -124,12 +136,13 @@ fn named(sockets: &[(u64, SocketState)]) -> HashSet<u64> {
 
 /// The first holders and the first victims in turn, as many as an observer looks into.
 fn most(
-    now: &BTreeMap<Group, Subject>,
-    before: &BTreeMap<Group, Subject>,
+    now: &BTreeMap<Group, Subject<'_>>,
+    before: &BTreeMap<Group, Subject<'_>>,
     harms: &BTreeMap<Group, Harm>,
 ) -> Vec<Group> {
     let held = |group: &Group| {
-        let of = |subjects: &BTreeMap<Group, Subject>| subjects.get(group).map_or(0, |it| it.held);
+        let of =
+            |subjects: &BTreeMap<Group, Subject<'_>>| subjects.get(group).map_or(0, |it| it.held);
         of(now).max(of(before))
     };
     let suffered = |harm: &Harm| harm.refusals().iter().copied().fold(0, u64::saturating_add);
@@ -179,7 +192,7 @@ mod tests {
         Group::Pod(uid.to_string())
     }
 
-    fn holders(held: &[(usize, u64)]) -> BTreeMap<Group, Subject> {
+    fn holders(held: &[(usize, u64)]) -> BTreeMap<Group, Subject<'_>> {
         let subject = |held| Subject {
             held,
             ..Subject::default()
