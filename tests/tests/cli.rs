@@ -33,6 +33,8 @@ fn help_of_each_command_is_data_on_stdout() {
                 "--proc",
                 "--cgroup-root",
                 "--pod-logs",
+                "--cri-socket",
+                "--contact-key",
                 "--btf",
             ],
         ),
@@ -44,6 +46,7 @@ fn help_of_each_command_is_data_on_stdout() {
                 "--out",
                 "--no-bpf",
                 "--max-owners",
+                "--top",
                 "--ring-bytes",
             ],
         ),
@@ -74,6 +77,8 @@ fn wrong_usage_exits_with_2() {
         "report -o ndjson",
         "trace -o json",
         "report --max-owners -1",
+        "report --top 19",
+        "report --top many",
         "doctor extra",
     ] {
         let got = output(tcpress(arguments));

@@ -14,6 +14,67 @@ fn fill(path: &str) -> String {
         .replace("{cid}", CID)
 }
 
+/// What an agent sees that runs in a pod and has a cgroup namespace of its own.
+#[test]
+fn from_within_a_cgroup_namespace() {
+    use Qos::{BestEffort, Burstable, Guaranteed};
+    let cases = [
+        ("/../../pod{uid}/{cid}", Some(UID), Some(CID), None, 4),
+        (
+            "/../../pod{static}/{cid}/init.scope",
+            Some(STATIC),
+            Some(CID),
+            None,
+            4,
+        ),
+        (
+            "/../../../burstable/pod{uid}/{cid}",
+            Some(UID),
+            Some(CID),
+            Some(Burstable),
+            6,
+        ),
+        (
+            "/../../../../kubepods/pod{uid}/{cid}",
+            Some(UID),
+            Some(CID),
+            Some(Guaranteed),
+            7,
+        ),
+        (
+            "/../../kubepods-besteffort-pod{uid_}.slice/cri-containerd-{cid}.scope",
+            Some(UID),
+            Some(CID),
+            Some(BestEffort),
+            4,
+        ),
+        // A neighbour in the same pod: which pod, the path does not say.
+        ("/../cri-containerd-{cid}.scope", None, Some(CID), None, 2),
+        ("/../{cid}", None, Some(CID), None, 2),
+        // Of what looks like a pod only by its first letters, the rest must be a UID.
+        ("/../podinfo", None, None, None, 2),
+        ("/../pod0123456789abcdef/x", None, None, None, 3),
+        (
+            "/../podcdefabcd-efab-cdef-abcd-zzzzzzzzzzzz/x",
+            None,
+            None,
+            None,
+            3,
+        ),
+    ];
+    for (path, uid, id, qos, depth) in cases {
+        let path = fill(path);
+        let facts = parse(&path);
+        let found = (
+            facts.pod_uid.as_deref(),
+            facts.container_id.as_deref(),
+            facts.qos,
+            facts.depth,
+        );
+        assert_eq!(found, (uid, id, qos, depth), "{path}");
+    }
+}
+
 #[test]
 fn not_a_pod() {
     let long = format!("/kubepods/pod{}", "a".repeat(TOKEN_MAX + 1));

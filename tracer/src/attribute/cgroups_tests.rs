@@ -77,22 +77,6 @@ fn cgroups_removed_in_the_middle_of_a_walk() {
 }
 
 #[test]
-fn hierarchies_of_controllers() {
-    let head = "#subsys_name\thierarchy\tnum_cgroups\tenabled\n";
-    let v2 = format!("{head}cpu\t0\t90\t1\nmemory\t0\t90\t1\nnet_cls\t3\t1\t1\n");
-    assert!(!v1_holds_pods(&v2), "a v1 hierarchy that holds no pods");
-    assert!(v1_holds_pods(&v2.replace("memory\t0", "memory\t9")));
-    assert!(v1_holds_pods(&v2.replace("cpu\t0", "cpu\t9")));
-    assert!(
-        !v1_holds_pods(&v2.replace("memory\t0\t90\t1", "memory\t9\t1\t0")),
-        "disabled"
-    );
-    for text in ["", "memory", "memory\n\n", "memory\tx"] {
-        assert!(!v1_holds_pods(text), "{text:?}");
-    }
-}
-
-#[test]
 fn the_kernel_tells_births() {
     let mut table = CgroupTable::default();
     assert!(table.is_empty());
@@ -158,25 +142,4 @@ fn bounds_are_gaps() {
     table.walk(Path::new("/nonexistent"));
     assert_eq!(table.gaps().len(), 1);
     assert_eq!(table.len(), DEPTH_MAX);
-}
-
-#[test]
-fn memory_stands_among_the_controllers() {
-    let root = Fixture::new();
-    assert!(!has_memory(root.path()));
-    root.file("cgroup.controllers", "cpuset cpu io memory pids\n");
-    assert!(has_memory(root.path()));
-    root.file("cgroup.controllers", "cpuset memoryless\n");
-    assert!(!has_memory(root.path()));
-}
-
-#[test]
-fn a_folder_that_is_no_cgroup2_is_not_taken() {
-    let root = Fixture::new();
-    assert_eq!(find_root(root.path(), root.path()), None);
-    root.file(
-        "self/mountinfo",
-        "9 3 0:4 / /proc rw - cgroup2 cgroup2 rw\n",
-    );
-    assert_eq!(find_root(root.path(), root.path()), None);
 }

@@ -8,10 +8,7 @@ use std::{
 
 use super::{
     Attributor, Sources, cgroup_path,
-    cri::{
-        Answer, Reader, SeenStatus, Sockets, What,
-        reader::{DEADLINE, GRACE},
-    },
+    cri::{Answer, Reader, SeenStatus, Sockets, What, reader::GRACE},
     log_watch::LogWatch,
     netns::{Resident, Seen},
     residents,
@@ -53,8 +50,9 @@ impl Live {
     #[must_use]
     pub fn start(sources: &Sources) -> Self {
         let start = || {
-            let mut reader =
-                Reader::start(sources.cri.clone(), &sources.proc, sources.hints.clone()).ok()?;
+            let (sockets, hints) = (sources.cri.clone(), sources.hints.clone());
+            let reader = Reader::start(sockets, &sources.proc, hints, sources.patience);
+            let mut reader = reader.ok()?;
             reader.ask(What::All);
             Some(reader)
         };
@@ -118,7 +116,7 @@ impl Live {
     /// one asking may take.
     pub fn settle(&mut self, attributor: &mut Attributor) {
         self.look(attributor);
-        let end = Instant::now() + DEADLINE + GRACE;
+        let end = Instant::now() + self.sources.patience + GRACE;
         for _ in 0..ROUNDS {
             let Some(answer) = self.reader.as_mut().and_then(|reader| reader.wait(end)) else {
                 break;

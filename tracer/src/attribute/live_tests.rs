@@ -98,7 +98,7 @@ fn only_the_newborn_are_asked_for_and_not_for_ever() {
         let _ = live
             .reader
             .as_mut()
-            .and_then(|reader| reader.wait(Instant::now() + DEADLINE));
+            .and_then(|reader| reader.wait(Instant::now() + sources.patience));
     }
     live.ask(&attributor);
     assert!(live.wanted.is_empty(), "{:?}", live.wanted);

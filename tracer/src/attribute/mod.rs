@@ -5,9 +5,14 @@ pub mod cgroup_path;
 pub mod cgroups;
 pub mod contact;
 pub mod cri;
+mod faults;
+pub mod hierarchies;
 pub mod kept;
 pub mod live;
 pub mod log_watch;
+#[cfg(test)]
+mod made;
+mod names;
 pub mod netns;
 pub mod owner;
 pub mod pod_logs;

@@ -9,10 +9,9 @@ use std::{
 };
 
 use super::{
-    cgroup_ns,
-    cgroups::{self, ROOT_ID},
-    contact,
+    cgroup_ns, contact,
     cri::{Hints, Sockets},
+    hierarchies::{self, ROOT_ID},
     residents,
     resolve::Attributor,
 };
@@ -23,6 +22,9 @@ use crate::{
 
 /// Time for the search through descriptors.
 const DESCRIPTORS_BUDGET: Duration = Duration::from_secs(2);
+
+/// Time for one asking of container runtimes.
+pub const CRI_PATIENCE: Duration = Duration::from_secs(2);
 
 /// Where the tables are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +39,8 @@ pub struct Sources {
     pub cri: Sockets,
     /// What the answers of runtimes are read with.
     pub hints: Hints,
+    /// How long one asking of runtimes may take, over all of them.
+    pub patience: Duration,
 }
 
 impl Default for Sources {
@@ -50,6 +54,7 @@ impl Default for Sources {
                 contact_keys: contact::DEFAULT_KEYS.map(str::to_owned).into(),
                 node: Vec::new(),
             },
+            patience: CRI_PATIENCE,
         }
     }
 }
@@ -70,7 +75,7 @@ impl Sources {
         attributor.cri.required = matches!(self.cri, Sockets::Given(_));
         attributor.pods.refresh(&self.pod_logs);
         let hierarchies = fs::read_to_string(self.proc.join("cgroups")).unwrap_or_default();
-        attributor.v1_holds_pods = cgroups::v1_holds_pods(&hierarchies);
+        attributor.v1_holds_pods = hierarchies::v1_holds_pods(&hierarchies);
         if attributor.v1_holds_pods {
             attributor.notes.push(
                 "pods are held by cgroup v1 here, which sockets do not tell: owners are told by the process that holds a \
@@ -79,11 +84,11 @@ impl Sources {
                     .to_owned(),
             );
         }
-        match cgroups::find_root(&self.cgroup_root, &self.proc) {
+        match hierarchies::find_root(&self.cgroup_root, &self.proc) {
             Some(root) => {
                 attributor.notes.extend(subtree(&root));
                 attributor.cgroups.walk(&root);
-                attributor.memory_unified = cgroups::has_memory(&root);
+                attributor.memory_unified = hierarchies::has_memory(&root);
             }
             // Not mounted, as on v1 hosts: its root is there all the same, and all sockets are in it. Then
             // the process is the owner.
@@ -106,7 +111,7 @@ impl Sources {
     /// Reads the events of all memory cgroups; `None` where no v2 hierarchy accounts memory.
     #[must_use]
     pub fn memory_events(&self, attributor: &Attributor) -> Option<memcg::Readings> {
-        let root = cgroups::find_root(&self.cgroup_root, &self.proc)?;
+        let root = hierarchies::find_root(&self.cgroup_root, &self.proc)?;
         let living = attributor.cgroups.living();
         attributor
             .memory_unified
@@ -120,7 +125,7 @@ impl Sources {
         attributor: &Attributor,
         before: Option<&memcg::Readings>,
     ) -> Option<Vec<memcg::Pressed>> {
-        let root = cgroups::find_root(&self.cgroup_root, &self.proc)?;
+        let root = hierarchies::find_root(&self.cgroup_root, &self.proc)?;
         let after = self.memory_events(attributor)?;
         let path_of = |id| attributor.cgroups.path(id);
         Some(memcg::pressed(&root, before?, &after, path_of))
@@ -157,7 +162,7 @@ impl Sources {
         attributor: &Attributor,
         paths: impl Iterator<Item = (T, String)>,
     ) -> BTreeMap<T, u64> {
-        match cgroups::find_root(&self.cgroup_root, &self.proc) {
+        match hierarchies::find_root(&self.cgroup_root, &self.proc) {
             Some(root) if attributor.memory_unified => paths
                 .filter(|(_, path)| path != "/")
                 .filter_map(|(of, path)| Some((of, memcg::sock_of(&root, &path)?)))

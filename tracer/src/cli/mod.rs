@@ -113,6 +113,7 @@ impl Paths {
                 contact_keys: self.contact_key.clone(),
                 node: names.flatten().collect(),
             },
+            ..Sources::default()
         })
     }
 

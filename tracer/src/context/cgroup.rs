@@ -12,7 +12,7 @@ use super::{
     memory::{self, Reclaim, Usage},
     psi::Pressure,
 };
-use crate::{attribute::cgroups, indicators::memcg::Events};
+use crate::{attribute::hierarchies, indicators::memcg::Events};
 
 /// Where the hierarchies of cgroups are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Roots {
     /// Looks for them below the folder where hierarchies are mounted.
     #[must_use]
     pub fn find(cgroup_root: &Path, proc: &Path) -> Self {
-        let unified = cgroups::find_root(cgroup_root, proc);
+        let unified = hierarchies::find_root(cgroup_root, proc);
         // A cgroup may be called as a controller is: below a v2 root there are none.
         let is_v1 =
             |name: &str| unified.as_deref() != Some(cgroup_root) && cgroup_root.join(name).is_dir();

@@ -18,6 +18,7 @@ pub mod plan;
 pub mod reconciliation;
 pub mod recovery;
 pub mod selfcheck;
+pub mod source;
 mod state;
 pub mod timeline;
 pub mod verdict;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::source::{self, Source};
 use crate::attribute::{self, workload::WorkloadKind};
 
 /// What an owner is.
@@ -28,25 +29,6 @@ pub enum OwnerKind {
     Unattributed,
     /// Counted, but nothing on the node names the owner.
     #[default]
-    #[serde(other)]
-    Unknown,
-}
-
-/// Where a name came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Source {
-    /// The path of a cgroup.
-    CgroupPath,
-    /// The socket of a container runtime.
-    Cri,
-    /// A folder of `/var/log/pods`.
-    PodLogs,
-    /// The network namespace, which is that of one pod's sandbox.
-    Netns,
-    /// `/proc/PID`.
-    Proc,
-    /// One that this version does not know.
     #[serde(other)]
     Unknown,
 }
@@ -159,52 +141,6 @@ impl Owner {
             None => self.name.clone(),
         }
     }
-
-    /// Where each name came from. Ids are what an owner was found by; names of pods have a source of their own; of the rest only a
-    /// container runtime tells.
-    fn sources(owner: &attribute::Owner) -> BTreeMap<String, Source> {
-        let pod = owner.about_pod.as_deref();
-        let container = owner.about_container.as_deref();
-        let told = Some(attribute::Source::Cri);
-        let names = [
-            (
-                "k8s.namespace.name",
-                owner.namespace.is_some(),
-                owner.source,
-            ),
-            ("k8s.pod.name", owner.pod.is_some(), owner.source),
-            ("k8s.pod.uid", owner.pod_uid.is_some(), owner.found),
-            ("k8s.pod.qos", owner.qos.is_some(), owner.found),
-            ("container.id", owner.container_id.is_some(), owner.found),
-            ("systemd.unit", owner.unit.is_some(), owner.found),
-            ("process.command", owner.process.is_some(), owner.found),
-            (
-                "container.name",
-                container.is_some_and(|it| it.name.is_some()),
-                told,
-            ),
-            (
-                "container.image.name",
-                container.is_some_and(|it| it.image.is_some()),
-                told,
-            ),
-            (
-                "k8s.workload",
-                pod.is_some_and(|it| it.workload.is_some()),
-                told,
-            ),
-            (
-                "contact",
-                pod.is_some_and(|it| !it.contact.is_empty()),
-                told,
-            ),
-            ("sandbox", pod.is_some_and(|it| it.sandbox.is_some()), told),
-        ];
-        let known = names.into_iter().filter(|(_, known, _)| *known);
-        known
-            .filter_map(|(key, _, source)| Some((key.to_owned(), source?.into())))
-            .collect()
-    }
 }
 
 impl From<&attribute::Owner> for Owner {
@@ -221,7 +157,7 @@ impl From<&attribute::Owner> for Owner {
             kind: owner.kind.into(),
             name: shown_name(owner),
             source: owner.source.map(Into::into),
-            sources: Self::sources(owner),
+            sources: source::of(owner),
             k8s_namespace_name: owner.namespace.clone(),
             k8s_pod_name: owner.pod.clone(),
             k8s_pod_uid: owner.pod_uid.clone(),
@@ -263,18 +199,6 @@ impl From<attribute::OwnerKind> for OwnerKind {
             attribute::OwnerKind::Kernel => Self::Kernel,
             attribute::OwnerKind::Unknown => Self::Unknown,
             attribute::OwnerKind::Unattributed => Self::Unattributed,
-        }
-    }
-}
-
-impl From<attribute::Source> for Source {
-    fn from(source: attribute::Source) -> Self {
-        match source {
-            attribute::Source::CgroupPath => Self::CgroupPath,
-            attribute::Source::Cri => Self::Cri,
-            attribute::Source::PodLogs => Self::PodLogs,
-            attribute::Source::Netns => Self::Netns,
-            attribute::Source::Proc => Self::Proc,
         }
     }
 }

@@ -223,14 +223,15 @@ impl Watch {
     fn learn(&mut self, births: &[Bytes]) {
         for bytes in births {
             match decode::birth(bytes) {
-                // Ids of other hierarchies are numbers of their own.
-                Ok(birth) if birth.hierarchy == 0 => {
-                    self.attributor.cgroups.learn(birth.id, &birth.path);
+                Ok(birth) => {
+                    // Ids of other hierarchies are numbers of their own; a pod that is born there is a pod all the same.
+                    if birth.hierarchy == 0 {
+                        self.attributor.cgroups.learn(birth.id, &birth.path);
+                    }
                     if let Some(live) = &mut self.live {
                         live.born(&birth.path, &self.attributor);
                     }
                 }
-                Ok(_) => {}
                 Err(error) => *self.refused.entry(error.to_string()).or_default() += 1,
             }
         }

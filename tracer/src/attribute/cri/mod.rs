@@ -9,8 +9,9 @@
 //! time for everything; answers are bounded in size and number ([`message`]); what does not hold together, or contradicts
 //! what the node itself shows, is not believed ([`CriTable`], [`super::Attributor`]). Each of these is a gap in words.
 
+mod failure;
 pub mod message;
-pub mod read;
+mod read;
 pub mod reader;
 pub mod table;
 

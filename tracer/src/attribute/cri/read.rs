@@ -9,19 +9,20 @@ use std::{
 use tokio::time::{Instant, timeout_at};
 use tracer_cri::{
     connect,
-    tonic::{Code, Response, Status, transport::Channel},
+    tonic::{Response, Status, transport::Channel},
     v1::{
         self, image_service_client::ImageServiceClient,
         runtime_service_client::RuntimeServiceClient,
     },
 };
 
-use super::message::{self, Hints, Listing, SeenStatus};
+use super::{
+    failure::{Failure, WORDS_MAX, late, short, within},
+    message::{self, Hints, Listing, SeenStatus},
+};
 
 /// Bytes of one answer; what the kubelet takes too (`maxMsgSize`).
 const ANSWER_MAX: usize = 16 << 20;
-/// Letters of a runtime's own words that are passed on.
-const WORDS_MAX: usize = 200;
 
 /// What one runtime told.
 #[derive(Debug, Default)]
@@ -43,16 +44,6 @@ pub(super) struct Runtime {
     channel: Option<Channel>,
     /// Names of images by their ids.
     images: HashMap<String, String>,
-}
-
-/// Why a call brought no answer.
-enum Failure {
-    /// The connection is gone, as when the runtime was restarted: another one may do.
-    Connection(String),
-    /// The runtime does not know the call.
-    Unknown,
-    /// Anything else.
-    Other(String),
 }
 
 impl Runtime {
@@ -277,45 +268,4 @@ impl Runtime {
             Err(_) => Err(late()),
         }
     }
-}
-
-impl Failure {
-    fn words(self) -> String {
-        match self {
-            Self::Connection(words) | Self::Other(words) => words,
-            Self::Unknown => "it does not know this call".to_owned(),
-        }
-    }
-}
-
-fn late() -> Failure {
-    Failure::Other("it did not answer in time".to_owned())
-}
-
-async fn within<T>(
-    deadline: Instant,
-    answer: impl Future<Output = Result<Response<T>, Status>>,
-) -> Result<T, Failure> {
-    match timeout_at(deadline, answer).await {
-        Ok(Ok(answer)) => Ok(answer.into_inner()),
-        Ok(Err(status)) => Err(failure(&status)),
-        Err(_) => Err(late()),
-    }
-}
-
-fn failure(status: &Status) -> Failure {
-    let words = short(&format!("{:?}: {}", status.code(), status.message()));
-    match status.code() {
-        Code::Unimplemented => Failure::Unknown,
-        // What the connection fails by is a status that was made on this side.
-        Code::Unavailable | Code::Cancelled | Code::Unknown | Code::Internal => {
-            Failure::Connection(words)
-        }
-        _ => Failure::Other(words),
-    }
-}
-
-/// The first of a text that others have written.
-fn short(words: &str) -> String {
-    words.chars().take(WORDS_MAX).collect()
 }

@@ -15,9 +15,7 @@ use super::{
     read::{Runtime, Told},
 };
 
-/// Time for one asking, over all runtimes and calls.
-pub const DEADLINE: Duration = Duration::from_secs(2);
-/// What the thread may take beyond that on a busy machine, before one no longer waits for it.
+/// What the thread may take beyond its time on a busy machine, before one no longer waits for it.
 pub const GRACE: Duration = Duration::from_millis(500);
 /// Pods that are asked for one by one; for more, everything is listed.
 const PODS_MAX: usize = 8;
@@ -92,14 +90,20 @@ pub struct Reader {
     answers: Receiver<Answer>,
     /// When the asking began that was not answered yet.
     open: Option<Instant>,
+    patience: Duration,
 }
 
 impl Reader {
-    /// Starts the thread.
+    /// Starts the thread. One asking, over all runtimes and calls, takes no longer than `patience`.
     ///
     /// # Errors
     /// When no thread is to be had.
-    pub fn start(sockets: Sockets, proc: &Path, hints: Hints) -> io::Result<Self> {
+    pub fn start(
+        sockets: Sockets,
+        proc: &Path,
+        hints: Hints,
+        patience: Duration,
+    ) -> io::Result<Self> {
         let (asks, mut asked) = asks::unbounded_channel();
         let (tell, answers) = mpsc::channel();
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -115,7 +119,7 @@ impl Reader {
                     true => Answer::of_nobody(),
                     false => {
                         adjust(&mut runtimes, &paths);
-                        ask(&mut runtimes, &what, &hints).await
+                        ask(&mut runtimes, &what, &hints, patience).await
                     }
                 };
                 if tell.send(answer).is_err() {
@@ -129,6 +133,7 @@ impl Reader {
             asks,
             answers,
             open: None,
+            patience,
         })
     }
 
@@ -151,7 +156,7 @@ impl Reader {
 
     /// The answer, for which one waits until its time is up, or until `end`; `None` when nothing was asked.
     pub fn wait(&mut self, end: Instant) -> Option<Answer> {
-        let end = end.min(self.open? + DEADLINE + GRACE);
+        let end = end.min(self.open? + self.patience + GRACE);
         let left = end.saturating_duration_since(Instant::now());
         if let Ok(answer) = self.answers.recv_timeout(left) {
             self.open = None;
@@ -177,8 +182,13 @@ fn adjust(runtimes: &mut Vec<Runtime>, paths: &[PathBuf]) {
 }
 
 /// Asks all runtimes at the same time.
-async fn ask(runtimes: &mut Vec<Runtime>, what: &What, hints: &Hints) -> Answer {
-    let deadline = time::Instant::now() + DEADLINE;
+async fn ask(
+    runtimes: &mut Vec<Runtime>,
+    what: &What,
+    hints: &Hints,
+    patience: Duration,
+) -> Answer {
+    let deadline = time::Instant::now() + patience;
     let few = match what {
         What::Pods(uids) if uids.len() <= PODS_MAX => Some(uids.clone()),
         _ => None,
