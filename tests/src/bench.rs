@@ -62,17 +62,23 @@ fn scan(sockets: usize) -> Result<()> {
 
     let network = Network::new()?;
     let pod = Pod::new(&network, "shop", "crowd")?;
+    let begun = Instant::now();
     let recipe = pod.recipe(&crowd)?;
     recipe.done(patience)?;
-    println!("{sockets} sockets of a pod");
+    let took = |begun: Instant| begun.elapsed().as_secs();
+    println!("{sockets} sockets of a pod, made in {} s", took(begun));
     // Both are asked in the pod's network, as `ss` sees one only.
     compare(&["ss", "-tmH", "--cgroup"], &ours, Some(&pod))?;
     drop(recipe);
     drop(pod);
 
+    let begun = Instant::now();
     let recipe = netns::node_recipe(&crowd)?;
     recipe.done(patience)?;
-    println!("{sockets} sockets of a process in no cgroup");
+    println!(
+        "{sockets} sockets of a process in no cgroup, made in {} s",
+        took(begun)
+    );
     compare(&["ss", "-tmp"], &ours, None)?;
     Ok(())
 }

@@ -134,6 +134,39 @@ pub(super) fn reset_unread() -> Result<Outcome> {
     Ok(Outcome::Pass)
 }
 
+/// Connections that are reset while they wait to be accepted stand in no table, and no descriptor leads to them: the report says
+/// that they are there, and how many.
+pub(super) fn reset_waiting() -> Result<Outcome> {
+    const CONNECTIONS: u64 = 40;
+    let network = Network::new()?;
+    let deaf = Pod::new(&network, "shop", "deaf")?;
+    let _listener = deaf.recipe("deaf-listener --listen 0.0.0.0:7000 --backlog 100")?;
+    let client = deaf.recipe(&format!(
+        "leak-client --to {} --connections {CONNECTIONS} --bytes {BYTES} --then reset",
+        deaf.endpoint(7000)
+    ))?;
+    client.done(PATIENCE)?;
+    client.stop()?;
+    sleep(SETTLE);
+    let report = tcpress::snapshot("")?;
+    let explained = report.at("/tcp_memory/explained");
+    let mut checks = Checks::new();
+    if !report.tells_sockets() {
+        return Ok(Outcome::Skip("without sock_diag no memory is told".into()));
+    }
+    let unseen = explained["unseen_sockets"].as_u64();
+    checks.that(unseen >= Some(CONNECTIONS), || {
+        format!("{CONNECTIONS} sockets cannot be seen, and the report says {unseen:?}")
+    });
+    let said = format!("{CONNECTIONS} connections wait at listeners");
+    let reasons = explained["reasons"].to_string();
+    checks.that(reasons.contains(&said), || {
+        format!("no reason says that {said}: {reasons}")
+    });
+    checks.finish()?;
+    Ok(Outcome::Pass)
+}
+
 /// What the memory controller says of a pod, read here.
 fn memory_stat(pod: &Pod) -> Result<u64> {
     let stat = fs::read_to_string(pod.scope().join("memory.stat"))?;

@@ -109,6 +109,7 @@ pub const ALL: &[Scenario] = &[
         .counting()
         .once(),
     scenario("reset_unread", 90, held::reset_unread),
+    scenario("reset_waiting", 60, held::reset_waiting).once(),
     scenario("explained_share", 120, held::explained_share),
     scenario("sockmap", 90, drained::sockmap).counting(),
     scenario("mptcp_subflows", 120, drained::mptcp_subflows).counting(),

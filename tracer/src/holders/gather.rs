@@ -8,11 +8,14 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use super::{
     part::{Part, keep_largest},
+    progress::Progress,
     socket::{Socket, Sum, TcpState},
 };
 
 /// Sockets within which one that is listed twice is listed again; a chain is read by 16 at a time (`SKARR_SZ`, `inet_diag.c`).
 const NEAR: usize = 32;
+/// Sockets between two looks at the clock.
+const TURN: u64 = 1024;
 /// Sockets that are kept singly at most; what is beyond is summed.
 pub(super) const MAX_KEPT: usize = 250_000;
 
@@ -34,6 +37,9 @@ type Sums = BTreeMap<Key, Sum>;
 /// What was listed so far.
 pub(super) struct Gathering<'a> {
     detail: Detail<'a>,
+    progress: &'a Progress<'a>,
+    /// Sockets that were taken, also those listed again.
+    taken: u64,
     sockets: Vec<Socket>,
     sums: Sums,
     /// Inodes of all of them.
@@ -59,9 +65,11 @@ struct Current {
 }
 
 impl<'a> Gathering<'a> {
-    pub(super) fn new(detail: Detail<'a>) -> Self {
+    pub(super) fn new(detail: Detail<'a>, progress: &'a Progress<'a>) -> Self {
         Self {
             detail,
+            progress,
+            taken: 0,
             sockets: Vec::new(),
             sums: Sums::new(),
             inodes: Vec::new(),
@@ -83,6 +91,15 @@ impl<'a> Gathering<'a> {
 
     /// Takes a socket as it is listed.
     pub(super) fn take(&mut self, socket: Socket) {
+        self.taken += 1;
+        if self.taken.is_multiple_of(TURN) {
+            self.progress.tell(|| {
+                format!(
+                    "reading sockets: {} so far, at network namespace {}",
+                    self.taken, socket.netns_inum
+                )
+            });
+        }
         let current = &mut self.current;
         if socket.cookie != 0 {
             let mut near = current.near.iter_mut();
@@ -149,12 +166,6 @@ impl<'a> Gathering<'a> {
         keep_largest(&mut sum.top, &socket);
     }
 
-    /// How many sockets were listed in namespaces that have ended.
-    pub(super) fn len(&self) -> u64 {
-        let summed = self.sums.values().map(|sum| sum.part.sockets);
-        self.sockets.len() as u64 + summed.sum::<u64>()
-    }
-
     /// The sockets that were kept, the sums of the others, and the inodes of all.
     pub(super) fn finish(self) -> (Vec<Socket>, Vec<Sum>, Vec<u32>) {
         (self.sockets, self.sums.into_values().collect(), self.inodes)
@@ -196,8 +207,12 @@ mod tests {
         }
     }
 
-    fn gathered<'a>(detail: Detail<'a>, listed: impl IntoIterator<Item = Socket>) -> Gathering<'a> {
-        let mut gathering = Gathering::new(detail);
+    fn gathered<'a>(
+        detail: Detail<'a>,
+        quiet: &'a Progress<'a>,
+        listed: impl IntoIterator<Item = Socket>,
+    ) -> Gathering<'a> {
+        let mut gathering = Gathering::new(detail, quiet);
         gathering.begin();
         listed.into_iter().for_each(|socket| gathering.take(socket));
         gathering.end();
@@ -213,7 +228,8 @@ mod tests {
         listed.push(socket(900, TcpState::Established));
         listed.push(socket(0, TcpState::Established));
         listed.push(socket(0, TcpState::Established));
-        let (kept, sums, inodes) = gathered(Detail::Each, listed).finish();
+        let quiet = Progress::quiet();
+        let (kept, sums, inodes) = gathered(Detail::Each, &quiet, listed).finish();
         assert_eq!((kept.len(), inodes.len(), sums), (103, 101, vec![]));
         let of = |cookie: u64| -> Vec<TcpState> {
             let found = kept.iter().filter(|socket| socket.cookie == cookie);
@@ -226,7 +242,8 @@ mod tests {
 
     #[test]
     fn one_that_stays_bound_is_kept() {
-        let kept = gathered(Detail::Each, [socket(7, TcpState::Close)])
+        let quiet = Progress::quiet();
+        let kept = gathered(Detail::Each, &quiet, [socket(7, TcpState::Close)])
             .finish()
             .0;
         assert_eq!(kept, [socket(7, TcpState::Close)]);
@@ -243,7 +260,8 @@ mod tests {
         let detail = Detail::Sums {
             tells: &|id| id == 9,
         };
-        let mut gathering = gathered(detail, listed());
+        let quiet = Progress::quiet();
+        let mut gathering = gathered(detail, &quiet, listed());
         // A namespace that was begun again counts once.
         gathering.begin();
         listed().for_each(|socket| gathering.take(socket));
@@ -255,7 +273,6 @@ mod tests {
         });
         own.for_each(|socket| gathering.take(socket));
         gathering.end();
-        assert_eq!(gathering.len(), 20);
         let (kept, sums, inodes) = gathering.finish();
         assert_eq!((kept.len(), sums.len(), inodes.len()), (10, 2, 20));
         // 2, 4, 6, 8 and 10.

@@ -242,7 +242,7 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
-    use crate::holders::{Socket, TcpState, gather::Detail};
+    use crate::holders::{Progress, Socket, TcpState, gather::Detail};
 
     #[test]
     fn errors_say_what_to_do() {
@@ -257,7 +257,8 @@ mod tests {
     fn listed(
         ask: impl FnOnce(&mut Gathering<'_>) -> Result<bool, DumpError>,
     ) -> Result<Vec<Socket>, DumpError> {
-        let mut gathering = Gathering::new(Detail::Each);
+        let quiet = Progress::quiet();
+        let mut gathering = Gathering::new(Detail::Each, &quiet);
         ask(&mut gathering)?;
         gathering.end();
         Ok(gathering.finish().0)

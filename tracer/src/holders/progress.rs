@@ -44,3 +44,25 @@ impl Progress<'static> {
         Self::new(&|_| {})
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_said_when_they_are_due_and_not_before() {
+        let said = Mutex::new(Vec::new());
+        let say = |words: &str| said.lock().unwrap().push(words.to_owned());
+        let hour = Duration::from_secs(3600);
+        for due in [Instant::now(), Instant::now() + hour] {
+            let progress = Progress {
+                say: &say,
+                due: Mutex::new(due),
+            };
+            progress.tell(|| "now".to_owned());
+        }
+        assert_eq!(*said.lock().unwrap(), ["now"]);
+        let progress = Progress::new(&say);
+        assert!(*progress.due.lock().unwrap() > Instant::now());
+    }
+}

@@ -69,8 +69,8 @@ pub fn scan_namespaces(
 ) -> Scan {
     let deadline = Instant::now() + BUDGET;
     let before = sockstat(proc);
-    let mut gathering = Gathering::new(detail);
-    let gaps = listed(proc, namespaces, deadline, &mut gathering, progress);
+    let mut gathering = Gathering::new(detail, progress);
+    let gaps = listed(proc, namespaces, deadline, &mut gathering);
     let beyond = gathering.beyond;
     let (sockets, sums, inodes) = gathering.finish();
     let mut scan = Scan {
@@ -106,23 +106,14 @@ fn listed(
     namespaces: &[Netns],
     deadline: Instant,
     to: &mut Gathering<'_>,
-    progress: &Progress<'_>,
 ) -> Vec<String> {
     let total = namespaces.len();
-    let mut at = 0;
     let mut stopped_at = None;
     let visit = netns::visit(proc, namespaces, |netns, place| {
         let gaps = one(netns, place, deadline, to);
-        at += 1;
         if stopped_at.is_none() && Instant::now() >= deadline {
             stopped_at = Some(netns.inum);
         }
-        progress.tell(|| {
-            format!(
-                "reading sockets: network namespace {at} of {total}, {} sockets so far",
-                to.len()
-            )
-        });
         gaps
     });
     let mut reasons = BTreeMap::<String, usize>::new();
@@ -172,7 +163,8 @@ pub fn windows(proc: &Path, wanted: &BTreeSet<u32>) -> Option<Vec<Socket>> {
     let namespaces: Vec<Netns> = namespaces
         .filter(|netns| wanted.contains(&netns.inum))
         .collect();
-    let mut gathering = Gathering::new(Detail::Each);
+    let quiet = Progress::quiet();
+    let mut gathering = Gathering::new(Detail::Each, &quiet);
     let visit = netns::visit(proc, &namespaces, |netns, place| {
         let asked =
             place.inside && netlink::dump_windows(netns.inum, deadline, &mut gathering).is_ok();

@@ -42,7 +42,8 @@ fn from_proc_the_memory_is_a_gap() {
         net: proc.path().join("7/net"),
         inside: false,
     };
-    let mut gathering = Gathering::new(Detail::Each);
+    let quiet = Progress::quiet();
+    let mut gathering = Gathering::new(Detail::Each, &quiet);
     let gaps = one(&netns, &place, Instant::now() + BUDGET, &mut gathering);
     let sockets = gathering.finish().0;
     assert_eq!(sockets.len(), 1);
