@@ -1,8 +1,10 @@
 //! End to end: pods of a real containerd, driven over CRI as the kubelet does, the real Redis of the incident, and tcpress on the
 //! node. Each scenario makes one thing true, and the verdict must say it.
 
+mod container;
 mod image;
 mod incident;
+mod kubelet;
 mod leaks;
 mod log;
 mod node;

@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::pod::{Container, Pod, SHARED, Spec};
+use super::container::Container;
+use super::pod::{Pod, SHARED, Spec};
 use super::runtime::Runtime;
 use crate::netns::{self, Recipe};
 use crate::tcpress::{self, Running};
