@@ -58,6 +58,7 @@ pub struct Truth {
 }
 
 /// Pods of one maker.
+#[derive(Clone, Copy)]
 pub struct Batch<'a> {
     /// Who makes them.
     pub maker: &'a dyn Maker,

@@ -1,6 +1,7 @@
 //! End to end: pods of a real containerd, driven over CRI as the kubelet does, the real Redis of the incident, and tcpress on the
 //! node. Each scenario makes one thing true, and the verdict must say it.
 
+mod churn;
 mod container;
 mod image;
 mod incident;
@@ -28,7 +29,7 @@ use serde_json::{Value, json};
 use crate::scenario::refuse_on_a_real_node;
 use crate::{cgroup, tcpress};
 use node::Node;
-use scenario::{Played, SCENARIOS, Scenario};
+use scenario::{Played, SCENARIOS, Scenario, TRIALS, Trial};
 
 /// Settings of a run.
 #[derive(Debug, clap::Args)]
@@ -46,11 +47,14 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     if let Some(out) = &args.out {
         fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
     }
+    let named = |name: &str| args.names.iter().any(|it| it == name);
+    let trials: Vec<&Trial> = TRIALS.iter().filter(|it| named(it.name)).collect();
+    let is_trial = |name: &&String| trials.iter().any(|it| it.name == **name);
     let chosen: Vec<&Scenario> = if args.names.is_empty() {
         SCENARIOS.iter().collect()
     } else {
-        args.names
-            .iter()
+        let names = args.names.iter().filter(|name| !is_trial(name));
+        names
             .map(|name| scenario::find(name))
             .collect::<Result<_>>()?
     };
@@ -73,6 +77,23 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         eprintln!("lab: {} took {seconds} s", scenario.name);
         results.push(result);
     }
+    let mut failed = false;
+    for trial in trials {
+        let start = Instant::now();
+        let run = catch_unwind(AssertUnwindSafe(|| (trial.run)(&node)))
+            .unwrap_or_else(|_| bail!("it panicked"));
+        let seconds = start.elapsed().as_secs();
+        match run.and_then(|()| node.settle()) {
+            Ok(()) => say(&format!("PASS {}", trial.name))?,
+            Err(error) => {
+                failed = true;
+                let words = format!("{error:#}");
+                let words: Vec<&str> = words.split_whitespace().collect();
+                say(&format!("FAIL {}: {}", trial.name, words.join(" ")))?;
+            }
+        }
+        eprintln!("lab: {} took {seconds} s", trial.name);
+    }
     drop(node);
     let _ = cgroup::remove(&cgroup::in_first("kubepods"));
     for result in &results {
@@ -88,7 +109,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
         fs::write(out.join("e2e.json"), serde_json::to_string_pretty(&all)?)
             .context("cannot write the results")?;
     }
-    let good = results.iter().all(|result| result["held"] == true);
+    let good = !failed && results.iter().all(|result| result["held"] == true);
     Ok(ExitCode::from(u8::from(!good)))
 }
 

@@ -85,6 +85,18 @@ impl Pod {
         format!("{}/{}", self.spec.namespace, self.spec.name)
     }
 
+    /// Its namespace and its name.
+    #[must_use]
+    pub(super) fn names(&self) -> (&str, &str) {
+        (&self.spec.namespace, &self.spec.name)
+    }
+
+    /// Its uid.
+    #[must_use]
+    pub(super) fn uid(&self) -> &str {
+        &self.uid
+    }
+
     /// A TCP endpoint of the pod.
     #[must_use]
     pub(super) fn endpoint(&self, port: u16) -> SocketAddrV4 {

@@ -16,7 +16,7 @@ use crate::process::{Process, Start, run};
 use crate::sys;
 
 /// Where containerd listens, also for whoever looks for the runtime of this node.
-const SOCKET: &str = "/run/containerd/containerd.sock";
+pub(super) const SOCKET: &str = "/run/containerd/containerd.sock";
 /// The longest that one request may take, under software emulation too.
 const LIMIT: Duration = Duration::from_secs(120);
 /// How long containerd may take to listen.
@@ -43,7 +43,8 @@ const CONFIG: &str = "/run/tcpress-lab/containerd.toml";
 
 /// A running containerd; its containers outlive it.
 pub(super) struct Runtime {
-    _containerd: Process,
+    /// Whoever has started it ends it.
+    _containerd: Option<Process>,
     executor: tokio::runtime::Runtime,
     client: RuntimeServiceClient<Channel>,
 }
@@ -78,6 +79,14 @@ impl Runtime {
             .args(["--namespace", "k8s.io", "images", "import"])
             .arg(archive))
         .context("containerd does not take the images")?;
+        Ok(Self {
+            _containerd: Some(containerd),
+            ..Self::connect()?
+        })
+    }
+
+    /// Connects to one that runs.
+    pub(super) fn connect() -> Result<Self> {
         let executor = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()?;
@@ -85,7 +94,7 @@ impl Runtime {
             .block_on(tracer_cri::connect(Path::new(SOCKET)))
             .context("containerd does not speak CRI")?;
         Ok(Self {
-            _containerd: containerd,
+            _containerd: None,
             executor,
             client: RuntimeServiceClient::new(channel),
         })

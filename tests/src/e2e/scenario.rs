@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use super::node::Node;
 use super::truth::Truth;
-use super::{incident, leaks, readers, wire};
+use super::{churn, incident, leaks, readers, wire};
 use crate::check::Checks;
 use crate::report::Report;
 
@@ -102,11 +102,26 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     ),
 ];
 
+/// One that has no verdict to judge, and runs only where somebody names it.
+pub(super) struct Trial {
+    /// Its name on the command line.
+    pub(super) name: &'static str,
+    /// Runs it.
+    pub(super) run: fn(&Node) -> Result<()>,
+}
+
+/// All of them.
+pub(super) const TRIALS: &[Trial] = &[Trial {
+    name: "churn",
+    run: churn::churn,
+}];
+
 /// The scenario of a name.
 pub(super) fn find(name: &str) -> Result<&'static Scenario> {
     let mut all = SCENARIOS.iter();
     all.find(|it| it.name == name).with_context(|| {
-        let names: Vec<&str> = SCENARIOS.iter().map(|it| it.name).collect();
+        let trials = TRIALS.iter().map(|it| it.name);
+        let names: Vec<&str> = SCENARIOS.iter().map(|it| it.name).chain(trials).collect();
         format!(
             "there is no scenario {name}; there are {}",
             names.join(", ")

@@ -32,29 +32,38 @@ fn pods() -> Result<usize> {
     }
 }
 
-/// At least 99.9 % of all refusals carry the right pod, none a wrong one, and the rest is counted as unknown, though most pods are gone
-/// when the report is made: cgroup, namespace, process and log folder, and forgotten by their runtime.
+/// Pods of the lab alone.
 pub(super) fn churn() -> Result<Outcome> {
-    let pods = pods()?;
+    play(pods()?, &[], "")?;
+    Ok(Outcome::Pass)
+}
+
+/// At least 99.9 % of all refusals carry the right pod, none a wrong one, and the rest is counted as unknown, though most pods are gone
+/// when the report is made: cgroup, namespace, process and log folder, and forgotten by their runtime. `others` are pods beside those
+/// of the lab, and `options` what tcpress needs to know of them.
+pub(crate) fn play(pods: usize, others: &[Batch<'_>], options: &str) -> Result<()> {
+    let others_pods: usize = others.iter().map(|batch| batch.pods).sum();
+    let all = pods + others_pods;
     let network = Network::new()?;
     let runtime = Runtime::start(Path::new(SOCKET), Manner::Honest)?;
     let staying = Pod::new(&network, "storm", "stays")?;
     let reader = slow_reader(&staying)?;
     let report = tcpress::call(&format!(
-        "report -o json --selfcheck --duration 6000s --top 100000 --cri-socket {SOCKET}"
+        "report -o json --selfcheck --duration 6000s --top 100000 --cri-socket {SOCKET} {options}"
     ))
     .tracing()?;
     let watch = Watch::new(&staying)?;
-    let storm = OF_THE_STAYING * u64::try_from(pods)?;
+    let storm = OF_THE_STAYING * u64::try_from(all)?;
     let client = staying.outside(&format!(
         "tun --to 10.99.0.1:7000 --do in-order:20x1000 --do await --do repeat:{storm}x1"
     ))?;
     let maker = LabPods::new(&runtime);
-    let batch = Batch {
+    let own = Batch {
         maker: &maker,
         pods,
     };
-    let mut truths = churn::churn(&[batch], WORKERS, SEGMENTS)?;
+    let batches: Vec<Batch<'_>> = others.iter().copied().chain([own]).collect();
+    let mut truths = churn::churn(&batches, WORKERS, SEGMENTS)?;
     client.done(SETTLE * 100)?;
     std::thread::sleep(SETTLE);
     let kernel = watch.grown()?;
@@ -70,13 +79,13 @@ pub(super) fn churn() -> Result<Outcome> {
     drop((client, reader));
     let judgement = churn::judge(&report, &truths);
     eprintln!(
-        "lab: {pods} pods came and went: {judgement:?}; asked {} times; {}; {}",
+        "lab: {all} pods came and went, {others_pods} of them not the lab's own: {judgement:?}; asked {} times; {}; {}",
         runtime.calls("ListPodSandbox"),
         report.at("/attribution"),
         report.at("/losses"),
     );
     let mut checks = Checks::new();
-    checks.that(judgement.total >= SEGMENTS * u64::try_from(pods)?, || {
+    checks.that(judgement.total >= SEGMENTS * u64::try_from(all)?, || {
         format!("only {} segments were refused", judgement.total)
     });
     checks.equal("refusals told of somebody else", judgement.wrong, 0);
@@ -100,6 +109,5 @@ pub(super) fn churn() -> Result<Outcome> {
     checks.that(judgement.faults.is_empty(), || judgement.faults.join("; "));
     report.check_rows(&mut checks, "the staying pod", &staying.netns()?, &kernel);
     report.check_at_rest(&mut checks);
-    checks.finish()?;
-    Ok(Outcome::Pass)
+    checks.finish()
 }

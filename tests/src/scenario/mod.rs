@@ -3,7 +3,7 @@
 
 mod bad_input;
 mod broken;
-mod churn;
+pub(crate) mod churn;
 mod counters;
 mod crowd;
 mod drained;
