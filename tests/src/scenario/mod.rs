@@ -79,6 +79,9 @@ pub const ON_DEMAND: &[Scenario] = &[scenario("stalls", 5400, stalls::stalls)];
 /// All others, in the order in which they run.
 pub const ALL: &[Scenario] = &[
     scenario("doctor", 60, bad_input::doctor),
+    // Before any other leaves sockets behind: what the kernel still has to finish in the network of a dead pod, nobody finds.
+    scenario("explained_share", 120, held::explained_share),
+    scenario("reset_unread", 90, held::reset_unread),
     scenario("rcvbuf", 120, limits::rcvbuf).counting(),
     scenario("tcp_mem", 120, limits::tcp_mem).counting(),
     scenario("tcp_mem_hard", 120, truth::tcp_mem_hard).counting(),
@@ -108,9 +111,7 @@ pub const ALL: &[Scenario] = &[
     scenario("not_accepted", 90, owners::not_accepted)
         .counting()
         .once(),
-    scenario("reset_unread", 90, held::reset_unread),
     scenario("reset_waiting", 60, held::reset_waiting).once(),
-    scenario("explained_share", 120, held::explained_share),
     scenario("sockmap", 90, drained::sockmap).counting(),
     scenario("mptcp_subflows", 120, drained::mptcp_subflows).counting(),
     scenario("dying_sockets", 120, ends::dying_sockets)

@@ -239,6 +239,21 @@ fn reclaim_explains_the_disk_and_the_lock_that_it_causes() {
 }
 
 #[test]
+fn uninterruptible_sleep_without_a_place_or_a_stall_is_not_for_a_disk() {
+    for (channel, stalled, want) in [
+        (None, 0.009, Ruling::RuledOut),
+        (None, 0.01, Ruling::Confirmed),
+        (Some("folio_wait_bit_common"), 0.0, Ruling::Confirmed),
+    ] {
+        let mut context = calm();
+        context.threads = threads(&[(Wait::Disk, "")]);
+        context.threads.waits[0].wait_channel = channel.map(str::to_owned);
+        context.io.figures.psi = psi(stalled);
+        assert_eq!(judge(context).io.finding, want, "{channel:?} {stalled}");
+    }
+}
+
+#[test]
 fn a_disk_thread_beside_one_that_receives_is_no_reader() {
     let mut context = calm();
     context.threads = threads(&[

@@ -97,7 +97,7 @@ fn reasons(explained: &Explained, total: &Part, moved: u64) -> Vec<String> {
     }
     if let Some(unseen) = explained.unseen_sockets.filter(|unseen| *unseen > reset) {
         reasons.push(format!(
-            "{} allocated and seen neither in a table nor by a descriptor: made and not used yet, on the way between processes, or held by io_uring",
+            "{} allocated and seen neither in a table nor by a descriptor: made and not used yet, on the way between processes, held by io_uring, or closed in a network namespace that nobody lives in any more",
             match unseen - reset {
                 1 => "1 socket is".to_owned(),
                 n => format!("{n} sockets are"),
