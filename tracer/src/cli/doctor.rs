@@ -2,7 +2,9 @@
 
 use std::{io::Write as _, process::ExitCode};
 
-use super::{Bounds, Format, Paths};
+use clap::ValueEnum;
+
+use super::{Bounds, Paths};
 use crate::{
     indicators::memory,
     kernel::{Facts, Plan, plan},
@@ -19,10 +21,19 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
     /// How to print.
-    #[arg(short, long, value_enum, default_value_t = Format::Table)]
-    output: Format,
+    #[arg(short, long, value_enum, default_value_t = Shape::Table)]
+    output: Shape,
     #[command(flatten)]
     bounds: Bounds,
+}
+
+/// How a check-up is printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Shape {
+    /// Words and columns for people.
+    Table,
+    /// One JSON document.
+    Json,
 }
 
 pub(super) fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
@@ -43,8 +54,8 @@ pub(super) fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
         price: loaded.map(|(price, _)| (&price).into()),
     };
     let text = match args.output {
-        Format::Table => output::checkup::table(&checkup),
-        Format::Json => json::pretty(&checkup)?,
+        Shape::Table => output::checkup::table(&checkup),
+        Shape::Json => json::pretty(&checkup)?,
     };
     let mut out = std::io::stdout().lock();
     out.write_all(text.as_bytes())?;

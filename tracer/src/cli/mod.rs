@@ -15,7 +15,7 @@ use std::{
 use std::time::Duration;
 
 use anyhow::Context as _;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
@@ -180,15 +180,6 @@ fn ring_bytes(text: &str) -> Result<u32, String> {
     } else {
         Err("it must be a power of two, from 4096 to 1073741824".to_owned())
     }
-}
-
-/// How a single document is printed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Format {
-    /// Words and columns for people.
-    Table,
-    /// One JSON document.
-    Json,
 }
 
 /// Runs the command that the process was given.

@@ -11,7 +11,7 @@ use std::{
 use anyhow::Context as _;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use super::{Bounds, Format, Paths, follow, stop};
+use super::{Bounds, Paths, follow, stop};
 use crate::{
     attribute::{Attributor, Live, Sources},
     context::Observer,
@@ -19,7 +19,7 @@ use crate::{
     holders::{Detail, Progress},
     indicators::reserve,
     kernel::{Plan, plan},
-    output::{json, table},
+    output::{self, Format, table},
     report::{Node, Report, inputs::MAX_OWNERS},
     session::{Observation, Survey, Watch, node, observer, settings, survey},
 };
@@ -297,11 +297,7 @@ fn open(out: Option<&Path>) -> anyhow::Result<Box<dyn Write>> {
 }
 
 fn print(out: &mut dyn Write, report: &Report, format: Format) -> anyhow::Result<()> {
-    let text = match format {
-        Format::Table => table::report(report),
-        Format::Json => json::pretty(report)?,
-    };
-    out.write_all(text.as_bytes())?;
+    out.write_all(output::render(report, format)?.as_bytes())?;
     out.flush()?;
     Ok(())
 }

@@ -3,7 +3,10 @@
 pub mod checkup;
 mod columns;
 pub mod events;
+mod format;
 pub mod json;
 pub mod size;
 pub mod table;
 pub mod text;
+
+pub use format::{Format, render};
