@@ -7,11 +7,11 @@ use std::{
     collections::{HashMap, HashSet},
     fs,
     path::Path,
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use super::cgroup_path::{self, PathFacts};
-use crate::holders::descriptors::{self, Go, Order, SocketFd};
+use crate::holders::descriptors::{self, Bounds, Go, Order};
 
 /// How often is looked again for the sockets of processes that ended before they could be asked who they are.
 const ROUNDS: usize = 2;
@@ -151,57 +151,56 @@ impl ProcessTable {
 
     /// Notes a process with the sockets that it holds, each by its inode and the number of a descriptor.
     pub fn insert(&mut self, process: Process, sockets: impl IntoIterator<Item = (u32, i32)>) {
+        if let Some(place) = self.place(process) {
+            let sockets = sockets.into_iter();
+            self.by_inode
+                .extend(sockets.map(|(inode, fd)| (inode, (place, fd))));
+        }
+    }
+
+    /// The place of a process among those that are known, where it is put if it is new; `None` where there is no room.
+    fn place(&mut self, process: Process) -> Option<u32> {
         let known = self.processes.iter().rposition(|it| *it == process);
-        let Ok(place) = u32::try_from(known.unwrap_or(self.processes.len())) else {
-            return;
-        };
+        let place = u32::try_from(known.unwrap_or(self.processes.len())).ok()?;
         if known.is_none() {
             self.processes.push(process);
         }
-        let sockets = sockets.into_iter();
-        self.by_inode
-            .extend(sockets.map(|(inode, fd)| (inode, (place, fd))));
+        Some(place)
     }
 
     /// Looks for the holders of the wanted sockets, until all are found or the time is up. What was
     /// found earlier and is not wanted now stays.
-    pub fn find(&mut self, proc: &Path, wanted: &HashSet<u32>, budget: Duration) {
-        self.find_with(proc, wanted, budget, |_| {});
+    pub(crate) fn find(&mut self, proc: &Path, wanted: HashSet<u32>, bounds: Bounds) {
+        self.find_with(proc, wanted, bounds, |_| {});
     }
 
-    /// The same; `between` is told each process after its descriptors were read, before it is asked who it is.
+    /// The same; `between` is told each process after one of its descriptors was found, before it is asked who it is.
     fn find_with(
         &mut self,
         proc: &Path,
-        wanted: &HashSet<u32>,
-        budget: Duration,
+        wanted: HashSet<u32>,
+        bounds: Bounds,
         mut between: impl FnMut(i32),
     ) {
         let start = Instant::now();
-        let mut missing: HashSet<u32> =
-            wanted.iter().copied().filter(|&inode| inode != 0).collect();
+        let mut missing = wanted;
+        missing.remove(&0);
         // Whoever ends before it can be asked has no name any more; somebody else may hold the same sockets.
         let mut ended = 0_usize;
         for _ in 0..ROUNDS {
             if missing.is_empty() {
                 return;
             }
-            let left = budget.saturating_sub(start.elapsed());
-            let found = self.walk(proc, &mut missing, left);
-            let mut lost = HashSet::new();
-            for sockets in found.chunk_by(|a, b| a.pid == b.pid) {
-                let pid = sockets[0].pid;
+            let left = Bounds {
+                time: bounds.time.saturating_sub(start.elapsed()),
+                ..bounds
+            };
+            let lost = self.walk(proc, &mut missing, left, &mut |pid| {
                 between(pid);
-                match read(&proc.join(pid.to_string()), pid) {
-                    Some(process) => {
-                        self.insert(process, sockets.iter().map(|it| (it.inode, it.fd)));
-                    }
-                    None => {
-                        ended += 1;
-                        lost.extend(sockets.iter().map(|it| it.inode));
-                    }
-                }
-            }
+                let process = read(&proc.join(pid.to_string()), pid);
+                ended += usize::from(process.is_none());
+                process
+            });
             if lost.is_empty() && (ended == 0 || missing.is_empty()) {
                 return;
             }
@@ -215,12 +214,28 @@ impl ProcessTable {
         ));
     }
 
-    /// Goes through descriptors; finds what is missing, and takes it out there.
-    fn walk(&mut self, proc: &Path, missing: &mut HashSet<u32>, budget: Duration) -> Vec<SocketFd> {
-        let mut found: Vec<SocketFd> = Vec::new();
-        let walk = descriptors::sockets(proc, Order::Oldest, budget, |it| {
+    /// Goes through descriptors; finds what is missing, and takes it out there. `who` is asked once for each process that has some.
+    /// What was held by those who had ended by then is returned.
+    fn walk(
+        &mut self,
+        proc: &Path,
+        missing: &mut HashSet<u32>,
+        bounds: Bounds,
+        who: &mut dyn FnMut(i32) -> Option<Process>,
+    ) -> HashSet<u32> {
+        let mut lost = HashSet::new();
+        let mut current = None;
+        let walk = descriptors::sockets(proc, Order::Oldest, bounds, |it| {
             if missing.remove(&it.inode) {
-                found.push(it);
+                let place = match current {
+                    Some((pid, place)) if pid == it.pid => place,
+                    _ => who(it.pid).and_then(|process| self.place(process)),
+                };
+                current = Some((it.pid, place));
+                match place {
+                    Some(place) => drop(self.by_inode.insert(it.inode, (place, it.fd))),
+                    None => drop(lost.insert(it.inode)),
+                }
             }
             if missing.is_empty() {
                 Go::Enough
@@ -231,7 +246,14 @@ impl ProcessTable {
         match walk {
             // Who is not looked for any more may stay unseen.
             Ok(walk) if !missing.is_empty() => {
-                for gap in walk.gaps() {
+                let cut = (walk.cut > 0).then(|| {
+                    format!(
+                        "whose descriptors lead to some large sockets is not known: only the first {} of each process were looked at \
+                         ({} of {} have more); a report over a time looks at all",
+                        bounds.of_process, walk.cut, walk.processes
+                    )
+                });
+                for gap in walk.gaps().into_iter().chain(cut) {
                     if !self.gaps.contains(&gap) {
                         self.gaps.push(gap);
                     }
@@ -242,7 +264,7 @@ impl ProcessTable {
                 .gaps
                 .push(format!("{} cannot be listed: {error}", proc.display())),
         }
-        found
+        lost
     }
 }
 

@@ -1,6 +1,8 @@
 //! A procfs made by hand, and this process itself.
 
 use super::*;
+use std::time::Duration;
+
 use crate::fixture::Fixture;
 
 const BUDGET: Duration = Duration::from_secs(10);
@@ -23,7 +25,11 @@ fn fixture() -> Fixture {
 fn finds_the_lowest_pid() {
     let proc = fixture();
     let mut table = ProcessTable::default();
-    table.find(proc.path(), &HashSet::from([100, 101, 102, 0]), BUDGET);
+    table.find(
+        proc.path(),
+        HashSet::from([100, 101, 102, 0]),
+        Bounds::within(BUDGET),
+    );
     assert_eq!(table.gaps, Vec::<String>::new());
     let odd = table.get(100).unwrap();
     assert_eq!((odd.pid, odd.command.as_str()), (9, "odd\u{1b}name"));
@@ -43,7 +49,7 @@ fn processes_that_end_while_they_are_looked_at() {
     let mut table = ProcessTable::default();
     // Of 100 another process knows; 101 is of 20 alone.
     let wanted = HashSet::from([100, 101]);
-    table.find_with(proc.path(), &wanted, BUDGET, |pid| {
+    table.find_with(proc.path(), wanted.clone(), Bounds::within(BUDGET), |pid| {
         if pid == 9 {
             end(pid);
         }
@@ -52,7 +58,7 @@ fn processes_that_end_while_they_are_looked_at() {
     assert_eq!(table.gaps, Vec::<String>::new(), "all were found");
 
     let mut table = ProcessTable::default();
-    table.find_with(proc.path(), &wanted, BUDGET, end);
+    table.find_with(proc.path(), wanted.clone(), Bounds::within(BUDGET), end);
     assert_eq!((table.get(100), table.get(101)), (None, None));
     assert_eq!(
         table.gaps,
@@ -65,7 +71,11 @@ fn processes_that_end_while_they_are_looked_at() {
 #[test]
 fn time_up_and_no_procfs_are_gaps() {
     let mut table = ProcessTable::default();
-    table.find(fixture().path(), &HashSet::from([100]), Duration::ZERO);
+    table.find(
+        fixture().path(),
+        HashSet::from([100]),
+        Bounds::within(Duration::ZERO),
+    );
     assert_eq!(
         table.gaps,
         [
@@ -73,9 +83,17 @@ fn time_up_and_no_procfs_are_gaps() {
         ]
     );
     let mut table = ProcessTable::default();
-    table.find(Path::new("/nonexistent"), &HashSet::new(), BUDGET);
+    table.find(
+        Path::new("/nonexistent"),
+        HashSet::new(),
+        Bounds::within(BUDGET),
+    );
     assert_eq!(table.gaps, Vec::<String>::new());
-    table.find(Path::new("/nonexistent"), &HashSet::from([100]), BUDGET);
+    table.find(
+        Path::new("/nonexistent"),
+        HashSet::from([100]),
+        Bounds::within(BUDGET),
+    );
     assert_eq!(table.gaps.len(), 1);
 }
 
@@ -131,7 +149,11 @@ fn this_process() {
     let stat = rustix::fs::fstat(&listener).unwrap();
     let inode = u32::try_from(stat.st_ino).unwrap();
     let mut table = ProcessTable::default();
-    table.find(Path::new("/proc"), &HashSet::from([inode]), BUDGET);
+    table.find(
+        Path::new("/proc"),
+        HashSet::from([inode]),
+        Bounds::within(BUDGET),
+    );
     let own = i32::try_from(std::process::id()).unwrap();
     assert_eq!(table.get(inode).map(|process| process.pid), Some(own));
     assert_eq!(table.descriptor(inode).unwrap().fd, fd);

@@ -16,12 +16,14 @@ use super::{
     resolve::Attributor,
 };
 use crate::{
-    holders::Socket,
+    holders::{Socket, descriptors::Bounds},
     indicators::{memcg, netns::Netns},
 };
 
 /// Time for the search through descriptors.
 const DESCRIPTORS_BUDGET: Duration = Duration::from_secs(2);
+/// Descriptors of one process among which a snapshot looks for the largest sockets: all of them would cost more than the rest of it.
+const QUICK_DESCRIPTORS: usize = 8192;
 
 /// Time for one asking of container runtimes.
 pub const CRI_PATIENCE: Duration = Duration::from_secs(2);
@@ -140,18 +142,28 @@ impl Sources {
         let wanted = attributor.wanted_inodes(sockets);
         let processes = &mut attributor.processes;
         processes.gaps.clear();
-        let find = || processes.find(&self.proc, &wanted, DESCRIPTORS_BUDGET);
+        let find = || processes.find(&self.proc, wanted, Bounds::within(DESCRIPTORS_BUDGET));
         let ((), gap) = cgroup_ns::in_node(&self.proc, find);
         attributor.processes.gaps.extend(gap);
     }
 
-    /// Looks for the descriptors of sockets of which none is known yet, by their inodes.
-    pub fn find_descriptors(&self, attributor: &mut Attributor, inodes: &HashSet<u32>) {
+    /// Looks for the descriptors of sockets of which none is known yet, by their inodes; `quick` among the first few thousand of each
+    /// process only.
+    pub fn find_descriptors(
+        &self,
+        attributor: &mut Attributor,
+        inodes: &HashSet<u32>,
+        quick: bool,
+    ) {
         let processes = &mut attributor.processes;
         let unknown = inodes.iter().copied();
         let unknown = unknown.filter(|&inode| processes.get(inode).is_none());
         let unknown: HashSet<u32> = unknown.collect();
-        let find = || processes.find(&self.proc, &unknown, DESCRIPTORS_BUDGET);
+        let bounds = Bounds {
+            time: DESCRIPTORS_BUDGET,
+            of_process: if quick { QUICK_DESCRIPTORS } else { usize::MAX },
+        };
+        let find = || processes.find(&self.proc, unknown, bounds);
         cgroup_ns::in_node(&self.proc, find);
     }
 

@@ -47,6 +47,25 @@ pub(crate) enum Order {
     Largest,
 }
 
+/// How much a walk may cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Bounds {
+    /// Time for all of it.
+    pub(crate) time: Duration,
+    /// Descriptors of one process.
+    pub(crate) of_process: usize,
+}
+
+impl Bounds {
+    /// Every descriptor, as long as the time lasts.
+    pub(crate) const fn within(time: Duration) -> Self {
+        Self {
+            time,
+            of_process: usize::MAX,
+        }
+    }
+}
+
 /// What the caller of [`sockets`] says to each descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Go {
@@ -67,6 +86,8 @@ pub(crate) struct Walk {
     pub(crate) denied: usize,
     /// The process at which the time was up.
     pub(crate) stopped_at: Option<i32>,
+    /// Processes that had more descriptors than were to be looked at.
+    pub(crate) cut: usize,
 }
 
 impl Walk {
@@ -97,7 +118,7 @@ impl Walk {
 pub(crate) fn sockets(
     proc: &Path,
     order: Order,
-    budget: Duration,
+    bounds: Bounds,
     mut each: impl FnMut(SocketFd) -> Go,
 ) -> io::Result<Walk> {
     let folder = fs::openat(
@@ -112,10 +133,11 @@ pub(crate) fn sockets(
         ..Walk::default()
     };
     let mut buffer = vec![MaybeUninit::uninit(); FOLDER_BUFFER];
-    let mut clock = Clock::new(budget);
+    let mut clock = Clock::new(bounds.time);
     for pid in pids {
-        match one(&folder, pid, &mut buffer, &mut clock, &mut each) {
+        match one(&folder, pid, &mut buffer, (&mut clock, bounds), &mut each) {
             Ok(End::Seen) => {}
+            Ok(End::Cut) => walk.cut += 1,
             Ok(End::Enough) => break,
             Ok(End::TimeUp) => {
                 walk.stopped_at = Some(pid);
@@ -171,13 +193,14 @@ enum End {
     Seen,
     Enough,
     TimeUp,
+    Cut,
 }
 
 fn one(
     proc: &OwnedFd,
     pid: i32,
     buffer: &mut [MaybeUninit<u8>],
-    clock: &mut Clock,
+    (clock, bounds): (&mut Clock, Bounds),
     each: &mut impl FnMut(SocketFd) -> Go,
 ) -> Result<End, Errno> {
     if clock.is_up() {
@@ -185,6 +208,7 @@ fn one(
     }
     let flags = OFlags::DIRECTORY | OFlags::CLOEXEC;
     let folder = fs::openat(proc, format!("{pid}/fd"), flags, Mode::empty())?;
+    let mut left = bounds.of_process;
     let mut entries = RawDir::new(&folder, buffer);
     while let Some(entry) = entries.next() {
         let entry = entry?;
@@ -194,6 +218,10 @@ fn one(
         let Some(fd) = number(entry.file_name()) else {
             continue;
         };
+        if left == 0 {
+            return Ok(End::Cut);
+        }
+        left -= 1;
         let mut link = [MaybeUninit::uninit(); LINK_BUFFER];
         let target = match fs::readlinkat_raw(&folder, entry.file_name(), &mut link) {
             Ok((target, _)) => &*target,
@@ -247,14 +275,19 @@ mod tests {
 
     fn seen(budget: Duration, most: usize) -> (Vec<(i32, i32, u32)>, Walk) {
         let mut seen = Vec::new();
-        let walk = sockets(fixture().path(), Order::Oldest, budget, |it| {
-            seen.push((it.pid, it.fd, it.inode));
-            if seen.len() == most {
-                Go::Enough
-            } else {
-                Go::On
-            }
-        });
+        let walk = sockets(
+            fixture().path(),
+            Order::Oldest,
+            Bounds::within(budget),
+            |it| {
+                seen.push((it.pid, it.fd, it.inode));
+                if seen.len() == most {
+                    Go::Enough
+                } else {
+                    Go::On
+                }
+            },
+        );
         // Within a folder the order is the file system's.
         seen.sort_unstable();
         (seen, walk.unwrap())
@@ -289,8 +322,30 @@ mod tests {
     }
 
     #[test]
+    fn no_more_of_a_process_than_is_wanted() {
+        let bounds = Bounds {
+            time: BUDGET,
+            of_process: 1,
+        };
+        let mut seen = 0;
+        let walk = sockets(fixture().path(), Order::Oldest, bounds, |_| {
+            seen += 1;
+            Go::On
+        });
+        let walk = walk.unwrap();
+        // Each of 8, 9 and 20 had one looked at; 8 has two more, and 20 has too. What is no number is no descriptor.
+        assert_eq!((walk.cut, walk.looked), (2, 4));
+        assert!(seen <= 2, "{seen}");
+    }
+
+    #[test]
     fn no_procfs_is_an_error() {
-        let walk = sockets(Path::new("/nonexistent"), Order::Oldest, BUDGET, |_| Go::On);
+        let walk = sockets(
+            Path::new("/nonexistent"),
+            Order::Oldest,
+            Bounds::within(BUDGET),
+            |_| Go::On,
+        );
         assert!(walk.is_err());
     }
 
@@ -301,7 +356,7 @@ mod tests {
         let own = i32::try_from(std::process::id()).unwrap();
         for order in [Order::Oldest, Order::Largest] {
             let mut found = None;
-            sockets(Path::new("/proc"), order, BUDGET, |it| {
+            sockets(Path::new("/proc"), order, Bounds::within(BUDGET), |it| {
                 if (it.pid, it.fd) == (own, fd) {
                     found = Some(it.inode);
                 }

@@ -23,7 +23,7 @@ use std::{
 };
 
 use super::{
-    descriptors::{self, Go, Order, SocketFd, Walk},
+    descriptors::{self, Bounds, Go, Order, SocketFd, Walk},
     duplicate::{Asker, Found, Process, Refusal},
     progress::Progress,
     socket::Socket,
@@ -137,7 +137,9 @@ struct Seeker {
 impl Seeker {
     fn run(mut self, budget: Duration) {
         let proc = self.proc.clone();
-        let walk = descriptors::sockets(&proc, Order::Largest, budget, |it| self.look(it));
+        let walk = descriptors::sockets(&proc, Order::Largest, Bounds::within(budget), |it| {
+            self.look(it)
+        });
         let gaps = match walk {
             Ok(walk) => self.gaps(&walk),
             Err(error) => vec![format!("{} cannot be listed: {error}", proc.display())],

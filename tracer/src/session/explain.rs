@@ -43,7 +43,10 @@ impl Observation {
     /// Looks into those who hold or suffer most, and rules on what keeps them from reading.
     pub fn explain(&mut self, observer: Observer) {
         let mut now = of_scan(&self.end.scan, &self.attributor);
-        let mut before = of_scan(&self.start.scan, &self.attributor);
+        // Of a snapshot there is one scan: what lies unread in it has not been left alone yet.
+        let earlier = (!self.is_snapshot()).then_some(&self.start.scan);
+        let before = earlier.map(|scan| of_scan(scan, &self.attributor));
+        let mut before = before.unwrap_or_default();
         let peak = self.peak.iter().flat_map(|peak| &peak.scan.sockets);
         for (group, subject) in subjects(peak, &self.attributor) {
             let entry = before.entry(group).or_default();
@@ -67,7 +70,8 @@ impl Observation {
         let ending = Ending {
             subjects: subjects.collect(),
             residents: &residents,
-            unread_before: &subject::unread(&self.start.scan.sockets),
+            unread_before: &earlier
+                .map_or_else(HashSet::new, |scan| subject::unread(&scan.sockets)),
             named: &named(&self.sockets),
             counts_before: (self.window.duration_ns > 0).then_some(&self.start.counts),
             counts: &self.end.counts,

@@ -10,11 +10,12 @@ use crate::{
     report::inputs::MAX_OWNERS,
 };
 
-/// `sock` of `memory.stat` of each, in bytes; the descriptors go to the attributor.
+/// `sock` of `memory.stat` of each, in bytes; the descriptors go to the attributor, `quick` only those that are found soon.
 pub(super) fn look(
     sources: &Sources,
     attributor: &mut Attributor,
     scan: &Scan,
+    quick: bool,
 ) -> BTreeMap<Group, u64> {
     let groups = holding::by_group(scan, &|socket| attributor.owner_of_socket(socket));
     let mut largest: Vec<(Group, Holding)> = groups.into_iter().collect();
@@ -27,6 +28,6 @@ pub(super) fn look(
     let stats = sources.memory_stats(attributor, paths);
     let top = largest.iter().flat_map(|(_, holding)| &holding.top);
     let wanted: HashSet<u32> = top.map(|socket| socket.inode).collect();
-    sources.find_descriptors(attributor, &wanted);
+    sources.find_descriptors(attributor, &wanted, quick);
     stats
 }

@@ -79,7 +79,8 @@ impl Observation {
         duration: Duration,
     ) -> Self {
         sources.find_processes(&mut attributor, sockets_of(&start, &end));
-        let memory_stats = largest::look(sources, &mut attributor, &end.scan);
+        let snapshot = Arc::ptr_eq(&start.scan, &end.scan);
+        let memory_stats = largest::look(sources, &mut attributor, &end.scan, snapshot);
         let memcgs = pressed(sources, &attributor, start.memcgs.as_ref(), &end.scan);
         let mut gaps: Vec<String> = start.gaps.iter().chain(&end.gaps).cloned().collect();
         gaps.extend(attributor.gaps());
@@ -142,8 +143,8 @@ impl Observation {
             owner_of_socket: &owner_of_socket,
             descriptor_of_socket: &|socket| self.attributor.processes.descriptor(socket.inode),
             memory_stats: &self.memory_stats,
-            scan_start: match Arc::ptr_eq(&self.start.scan, &self.end.scan) {
-                // A snapshot is one look, which knows no growth.
+            // A snapshot is one look, which knows no growth.
+            scan_start: match self.is_snapshot() {
                 true => None,
                 false => self.start.scan.seen(),
             },
@@ -169,6 +170,11 @@ impl Observation {
             maps: self.maps,
             wall_clock: &wall_clock(),
         })
+    }
+
+    /// Whether it is one look at one time.
+    pub(super) fn is_snapshot(&self) -> bool {
+        Arc::ptr_eq(&self.start.scan, &self.end.scan)
     }
 
     /// The pods that live in network namespaces, whether they have sockets or not.

@@ -171,7 +171,7 @@ impl Watch {
             // Who holds them may be gone at the end.
             self.sources
                 .find_processes(&mut self.attributor, &peak.scan.sockets);
-            largest::look(&self.sources, &mut self.attributor, &peak.scan);
+            largest::look(&self.sources, &mut self.attributor, &peak.scan, false);
         }
     }
 
@@ -316,7 +316,7 @@ impl Watch {
         }
         self.sources
             .find_processes(&mut self.attributor, sockets_of(&start, &end));
-        let memory_stats = largest::look(&self.sources, &mut self.attributor, &end.scan);
+        let memory_stats = largest::look(&self.sources, &mut self.attributor, &end.scan, false);
         let memcgs = pressed(
             &self.sources,
             &self.attributor,
