@@ -41,6 +41,23 @@ pub(crate) struct Apt {
 impl Apt {
     /// Opens the state in the cache, with fresh package lists.
     pub(crate) fn open(cache: &Cache) -> Result<Self> {
+        Self::open_at(cache, "apt", source_list)
+    }
+
+    /// The same for one suite and its sources, in a state of its own: nobody else needs lists of sources.
+    pub(crate) fn open_for_sources(cache: &Cache, suite: &str) -> Result<Self> {
+        Self::open_at(cache, "apt-src", |archives, keyring| {
+            ["deb", "deb-src"]
+                .map(|kind| line(kind, keyring, &archives.main, suite))
+                .concat()
+        })
+    }
+
+    fn open_at(
+        cache: &Cache,
+        name: &str,
+        list_of: impl FnOnce(&Archives, &Path) -> String,
+    ) -> Result<Self> {
         for tool in ["apt-get", "apt-cache", "dpkg-deb"] {
             if process::find(tool).is_none() {
                 bail!(
@@ -49,12 +66,12 @@ impl Apt {
                 );
             }
         }
-        let root = cache.folder("apt")?;
+        let root = cache.folder(name)?;
         for folder in ["lists/partial", "archives/partial"] {
-            cache.folder(&format!("apt/{folder}"))?;
+            cache.folder(&format!("{name}/{folder}"))?;
         }
         let list = root.join("sources.list");
-        let wanted = source_list(&find_archives()?, &keyring()?);
+        let wanted = list_of(&find_archives()?, &keyring()?);
         if fs::read_to_string(&list).ok().as_deref() != Some(&wanted) {
             fs::write(&list, &wanted)
                 .with_context(|| format!("cannot write {}", list.display()))?;
@@ -100,6 +117,19 @@ impl Apt {
     /// Fetches exactly these packages (`name` or `name=version`) and unpacks them into `root`.
     pub(crate) fn unpack(&self, packages: &[String], root: &Path) -> Result<()> {
         self.unpack_with("download", &[], packages, root)
+    }
+
+    /// Fetches the archives of a source package into a folder, which is made. Their sums are those of the signed lists.
+    pub(crate) fn source(&self, package: &str, folder: &Path) -> Result<()> {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        eprintln!("fetching the source of {package}");
+        output(
+            self.command("apt-get")
+                .args(["source", "--download-only", package])
+                .current_dir(folder),
+        )
+        .context("the source could not be fetched; check the network and the mirror")?;
+        Ok(())
     }
 
     /// The same with everything that they need, all of it from one suite.
@@ -172,7 +202,7 @@ impl Apt {
         eprintln!("reading Debian's package lists (about 40 MB)");
         let mut update = self.command("apt-get");
         if let Err(error) = output(update.args(["-o", "APT::Update::Error-Mode=any", "update"])) {
-            if self.names("^linux-image-[0-9]")?.is_empty() {
+            if self.names("^(linux-image|golang)-[0-9]")?.is_empty() {
                 return Err(error).with_context(|| {
                     format!(
                         "no package list could be read; check the network, or name a Debian \
@@ -228,9 +258,7 @@ fn keyring() -> Result<PathBuf> {
 }
 
 fn source_list(archives: &Archives, keyring: &Path) -> String {
-    let line = |uri: &str, suite: &str| {
-        format!("deb [signed-by={}] {uri} {suite} main\n", keyring.display())
-    };
+    let line = |uri: &str, suite: &str| line("deb", keyring, uri, suite);
     let mut text: String = SUITES
         .iter()
         .map(|suite| line(&archives.main, suite))
@@ -239,6 +267,13 @@ fn source_list(archives: &Archives, keyring: &Path) -> String {
         text.extend(SECURITY_SUITES.iter().map(|suite| line(security, suite)));
     }
     text
+}
+
+fn line(kind: &str, keyring: &Path, uri: &str, suite: &str) -> String {
+    format!(
+        "{kind} [signed-by={}] {uri} {suite} main\n",
+        keyring.display()
+    )
 }
 
 /// The machine's own apt settings (proxies, certificates) stay in force; all state is ours.

@@ -10,8 +10,10 @@ use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
 use crate::{
+    cache::Cache,
     e2e_page,
     kernels::Kernel,
+    kubelet,
     pairs::{self, Job},
     process,
     qemu::Folder,
@@ -29,6 +31,8 @@ const LIMIT: u64 = 3000;
 /// Seconds for the incident alone.
 const INCIDENT_LIMIT: u64 = 480;
 const MEMORY: &str = "2G";
+/// The kubelet's program is first in the archive that boots the machine, then on its disk, then in memory.
+const KUBELET_MEMORY: &str = "3G";
 
 /// A machine whose root is the disk of a node.
 fn settings(timeout: u64) -> Settings {
@@ -65,17 +69,7 @@ pub(crate) fn run(list: &str, scenarios: &[String]) -> Result<i32> {
         job.settings.share = Some(share);
         jobs.push(job);
     }
-    let mut tally = Tally::default();
-    for run in pairs::run(&parts, &jobs) {
-        match run.status {
-            Ok(status) => tally.scenarios(&run.label, &run.stdout, status),
-            Err(error) => tally.fail(format!("{}: {error:#}", run.label)),
-        }
-    }
-    let seen: Vec<(String, PathBuf)> = jobs
-        .iter()
-        .filter_map(|job| Some((job.label.clone(), job.settings.share.as_ref()?.join("out"))))
-        .collect();
+    let (tally, seen) = play(&parts, &jobs);
     print(&seen)?;
     let reports = keep_reports(&seen)?;
     let full = scenarios.is_empty() && list == KERNELS;
@@ -86,6 +80,45 @@ pub(crate) fn run(list: &str, scenarios: &[String]) -> Result<i32> {
     }
     println!("reports: {}\n{}", reports.display(), tally.report());
     Ok(i32::from(!tally.good()))
+}
+
+/// Plays the incident on each kernel of the list, with the pods of a real kubelet.
+pub(crate) fn with_kubelet(list: &str) -> Result<i32> {
+    let parts = Parts::prepare(list, None)?;
+    let program = kubelet::resolve(&Cache::open()?)?;
+    let folder = Folder::new()?;
+    let mut jobs = Vec::new();
+    for kernel in &parts.kernels {
+        let share = folder.path(&kernel.name);
+        fs::create_dir_all(&share).context("cannot make a folder to share")?;
+        let name = share.join("kubelet");
+        fs::copy(&program, &name).with_context(|| format!("cannot write {}", name.display()))?;
+        let command = "lab e2e --out /share/out --kubelet /share/kubelet";
+        let mut job = Job::new(kernel, settings(LIMIT), command);
+        job.settings.memory = KUBELET_MEMORY.to_owned();
+        job.settings.share = Some(share);
+        jobs.push(job);
+    }
+    let (tally, seen) = play(&parts, &jobs);
+    let reports = keep_reports(&seen)?;
+    println!("reports: {}\n{}", reports.display(), tally.report());
+    Ok(i32::from(!tally.good()))
+}
+
+/// Runs the jobs; how they ended, and where each has left what was seen.
+fn play(parts: &Parts, jobs: &[Job<'_>]) -> (Tally, Vec<(String, PathBuf)>) {
+    let mut tally = Tally::default();
+    for run in pairs::run(parts, jobs) {
+        match run.status {
+            Ok(status) => tally.scenarios(&run.label, &run.stdout, status),
+            Err(error) => tally.fail(format!("{}: {error:#}", run.label)),
+        }
+    }
+    let seen = jobs
+        .iter()
+        .filter_map(|job| Some((job.label.clone(), job.settings.share.as_ref()?.join("out"))))
+        .collect();
+    (tally, seen)
 }
 
 fn read(path: &Path) -> Result<Value> {

@@ -13,6 +13,7 @@ mod hosts;
 mod initramfs;
 mod kernels;
 mod kernels_page;
+mod kubelet;
 mod link;
 mod matrix;
 mod modules;
@@ -92,12 +93,15 @@ enum Verb {
     },
     /// Play scenarios with pods of a real containerd and the real Redis, and compare the verdicts with the truth
     E2e {
-        /// Kernels to play them on, one boot each
-        #[arg(long, value_name = "LIST", default_value = e2e::KERNELS)]
-        kernel: String,
+        /// Kernels to play them on, one boot each; 6.1 and 6.12 where none is named
+        #[arg(long, value_name = "LIST")]
+        kernel: Option<String>,
         /// Only these; a run of all on the default kernels writes docs/e2e.md
         #[arg(long, value_name = "NAME", num_args = 1..)]
         scenario: Vec<String>,
+        /// Instead, the incident on a node that a real kubelet runs, on 6.12 where no kernel is named; the first time, it is built
+        #[arg(long, conflicts_with = "scenario")]
+        kubelet: bool,
     },
     /// Measure every supported kernel and write docs/kernels.md
     VmMatrix {
@@ -142,7 +146,14 @@ fn run(verb: Verb) -> Result<i32> {
             vm::run(&kernel, &vm::Settings::default(), &command)
         }
         Verb::Test { kernel } => test::run(&kernel),
-        Verb::E2e { kernel, scenario } => e2e::run(&kernel, &scenario),
+        Verb::E2e {
+            kernel,
+            kubelet: true,
+            ..
+        } => e2e::with_kubelet(kernel.as_deref().unwrap_or("6.12")),
+        Verb::E2e {
+            kernel, scenario, ..
+        } => e2e::run(kernel.as_deref().unwrap_or(e2e::KERNELS), &scenario),
         Verb::VmMatrix {
             kernel,
             storm: true,

@@ -8,6 +8,7 @@ use anyhow::{Context, Result};
 use super::node::{Node, outside};
 use super::pod::{Pod, Spec};
 use super::runtime::{Runtime, SOCKET};
+use super::truth::Counted;
 use crate::churn::{Batch, Identity, Maker, Sufferer};
 use crate::netns::Recipe;
 use crate::scenario::churn::play;

@@ -2,13 +2,13 @@
 
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 use serde_json::Value;
 use tracer_cri::v1 as cri;
 
-use super::kubelet::PERIOD;
+use super::cri_config::PERIOD;
 use super::log;
 use super::runtime::Runtime;
 
@@ -27,29 +27,12 @@ pub(super) struct Container {
 impl Container {
     /// Waits for a line of its output.
     pub(super) fn line(&self, wait: Duration, found: impl Fn(&str) -> bool) -> Result<String> {
-        let end = Instant::now() + wait;
-        loop {
-            let lines = log::lines(&self.log);
-            if let Some(line) = lines.iter().find(|line| found(line)) {
-                return Ok(line.clone());
-            }
-            if Instant::now() > end {
-                let tail = lines[lines.len().saturating_sub(4)..].join(" | ");
-                bail!(
-                    "{}: the expected line did not come within {} s; it said: {tail}",
-                    self.name,
-                    wait.as_secs()
-                );
-            }
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        log::wait(&self.log, &self.name, wait, found)
     }
 
     /// The last whole line of its output, as JSON.
     pub(super) fn last(&self) -> Result<Value> {
-        let lines = log::lines(&self.log);
-        let last = lines.last().context("a container without output")?;
-        serde_json::from_str(last).with_context(|| format!("no JSON: {last}"))
+        log::last(&self.log)
     }
 
     /// Waits until a recipe says that its work is done; gives what it said.

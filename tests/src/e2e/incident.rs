@@ -9,7 +9,7 @@ use super::leaks::{End, Leak, WHOLE, leaky, look, small_tcp_mem};
 use super::node::{Node, Work};
 use super::pod::{Pod, Spec};
 use super::scenario::Played;
-use super::truth::Truth;
+use super::truth::{Counted, Truth};
 use crate::check::Checks;
 
 /// How long Redis's client is watched before, during and after.

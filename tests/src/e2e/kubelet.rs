@@ -1,207 +1,246 @@
-//! What the kubelet does around a container runtime: the pod's cgroup, the folders of logs, and what it asks for in its requests
-//! (kubernetes/pkg/kubelet: kuberuntime, cm).
+//! A real kubelet, by itself: without an API server, its pods come from a folder of manifests (Kubernetes' documentation, "Create static
+//! Pods").
 
-use std::collections::HashMap;
+use std::fs;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
 
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::{Value, json};
 use tracer_cri::v1 as cri;
 
-use super::pod::SHARED;
+use super::log;
+use super::pod::{NODE, SHARED, pause_pid};
+use super::runtime::{Runtime, SOCKET};
+use super::truth::Counted;
+use crate::network::{self, ip};
 use crate::pod::LOGS;
+use crate::process::{Process, Start};
+use crate::snmp::Counters;
 
-/// CFS period of the kubelet, in microseconds.
-pub(super) const PERIOD: i64 = 100_000;
+/// What the kubelet calls the node; names of its static pods end in it.
+pub(super) const NODE_NAME: &str = "node-1";
+const MANIFESTS: &str = "/etc/kubernetes/manifests";
+const CONFIG: &str = "/run/tcpress-lab/kubelet.json";
+/// How long it may take until a pod runs, or is gone, under software emulation.
+const PATIENCE: Duration = Duration::from_secs(180);
 
-/// What a pod asks for.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Spec {
-    /// Kubernetes namespace.
-    pub(super) namespace: String,
-    /// Kubernetes name.
-    pub(super) name: String,
-    /// Whether it shares the node's network.
-    pub(super) host_network: bool,
-    /// The pod's own labels.
-    pub(super) labels: Vec<(String, String)>,
-    /// Limit of memory in bytes.
-    pub(super) memory: Option<i64>,
+/// The running kubelet.
+pub(super) struct Kubelet {
+    process: Process,
+    runtime: Rc<Runtime>,
 }
 
-impl Spec {
-    /// A pod `NAMESPACE/NAME` without limits.
-    #[must_use]
-    pub(super) fn new(full_name: &str) -> Self {
-        let (namespace, name) = full_name.split_once('/').unwrap_or(("default", full_name));
-        Self {
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-            ..Self::default()
+impl Kubelet {
+    /// Starts it against containerd.
+    pub(super) fn start(program: &Path, runtime: &Rc<Runtime>) -> Result<Self> {
+        // It looks for the node's address where the default route leads.
+        ip("link add uplink type dummy")?;
+        ip("address add 192.0.2.10/24 dev uplink")?;
+        ip("link set uplink up")?;
+        ip("route add default via 192.0.2.1 dev uplink")?;
+        fs::create_dir_all(MANIFESTS)?;
+        fs::create_dir_all(SHARED)?;
+        fs::write(CONFIG, config().to_string())
+            .with_context(|| format!("cannot write {CONFIG}"))?;
+        let mut command = Command::new(program);
+        command
+            .arg(format!("--config={CONFIG}"))
+            .arg("--container-runtime=remote")
+            .arg(format!("--container-runtime-endpoint=unix://{SOCKET}"))
+            .arg(format!("--hostname-override={NODE_NAME}"))
+            .arg("--v=1");
+        let process = Process::start("kubelet", &mut command, Start::default())?;
+        Ok(Self {
+            process,
+            runtime: Rc::clone(runtime),
+        })
+    }
+
+    /// Gives it a manifest, and waits until containerd has the pod's sandbox.
+    pub(super) fn run(&mut self, manifest: &Value) -> Result<StaticPod> {
+        let text = |pointer: &str| {
+            let value = manifest.pointer(pointer).and_then(Value::as_str);
+            value
+                .map(str::to_owned)
+                .with_context(|| format!("the manifest has no {pointer}"))
+        };
+        let (namespace, name) = (text("/metadata/namespace")?, text("/metadata/name")?);
+        let file = Path::new(MANIFESTS).join(format!("{namespace}-{name}.json"));
+        fs::write(&file, manifest.to_string())?;
+        let full = format!("{name}-{NODE_NAME}");
+        let status = self.await_sandbox(&full, |found| found)?;
+        let status = status.context("the sandbox is gone again")?;
+        let pause = pause_pid(&status.info).context("containerd names no pause process")?;
+        let status = status.status.context("a sandbox without a status")?;
+        let host_network = manifest["spec"]["hostNetwork"] == true;
+        let address = status.network.and_then(|it| it.ip.parse().ok());
+        let pod = StaticPod {
+            namespace,
+            name: full,
+            uid: status.metadata.context("a sandbox without names")?.uid,
+            pause,
+            address: address.unwrap_or(NODE),
+            host_network,
+            file,
+        };
+        if !host_network {
+            // As with the lab's own pods: segments of wire size.
+            network::ip_in(&pod.netns_file()?, "link set eth0 gso_max_segs 1")?;
+        }
+        Ok(pod)
+    }
+
+    /// Takes a manifest away, and waits until the pod's sandbox is gone.
+    pub(super) fn remove(&mut self, pod: &StaticPod) -> Result<()> {
+        fs::remove_file(&pod.file)?;
+        self.await_sandbox(&pod.name, |found| !found).map(drop)
+    }
+
+    /// Waits until a pod's sandbox runs, or does not any more.
+    fn await_sandbox(
+        &mut self,
+        name: &str,
+        wanted: impl Fn(bool) -> bool,
+    ) -> Result<Option<cri::PodSandboxStatusResponse>> {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let found = self.sandbox(name)?;
+            if wanted(found.is_some()) {
+                return Ok(found);
+            }
+            if !self.process.running() || Instant::now() > end {
+                let said = self.process.stderr_so_far();
+                let tail = said[said.len().saturating_sub(12)..].join(" | ");
+                bail!("the kubelet does not bring {name} where it should be: {tail}");
+            }
+            std::thread::sleep(Duration::from_millis(200));
         }
     }
 
-    /// On the node's network.
+    /// The sandbox of a pod that is ready.
+    fn sandbox(&self, name: &str) -> Result<Option<cri::PodSandboxStatusResponse>> {
+        for id in self.runtime.sandboxes()? {
+            // One that is removed meanwhile is gone.
+            let Ok(found) = self.runtime.sandbox(&id) else {
+                continue;
+            };
+            let status = found.status.as_ref();
+            let ready = status.is_some_and(|it| it.state() == cri::PodSandboxState::SandboxReady);
+            let metadata = status.and_then(|it| it.metadata.as_ref());
+            if ready && metadata.is_some_and(|it| it.name == name) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// A pod that the kubelet has made of a manifest.
+pub(super) struct StaticPod {
+    namespace: String,
+    name: String,
+    pub(super) uid: String,
+    pause: u32,
+    address: Ipv4Addr,
+    host_network: bool,
+    file: PathBuf,
+}
+
+impl StaticPod {
+    /// A TCP endpoint of it.
     #[must_use]
-    pub(super) fn on_host_network(mut self) -> Self {
-        self.host_network = true;
-        self
+    pub(super) fn endpoint(&self, port: u16) -> SocketAddrV4 {
+        SocketAddrV4::new(self.address, port)
     }
 
-    /// With a limit of memory in bytes.
-    #[must_use]
-    pub(super) fn memory(mut self, bytes: i64) -> Self {
-        self.memory = Some(bytes);
-        self
+    fn netns_file(&self) -> Result<fs::File> {
+        let path = format!("/proc/{}/ns/net", self.pause);
+        fs::File::open(&path).with_context(|| format!("cannot open {path}"))
     }
 
-    /// With a label.
-    #[must_use]
-    pub(super) fn label(mut self, key: &str, value: &str) -> Self {
-        self.labels.push((key.to_owned(), value.to_owned()));
-        self
+    fn log(&self, container: &str) -> PathBuf {
+        let folder = format!("{}_{}_{}", self.namespace, self.name, self.uid);
+        Path::new(LOGS).join(folder).join(container).join("0.log")
     }
-}
 
-/// The pod's cgroup as the kubelet's cgroupfs driver names it.
-pub(super) fn parent(uid: &str) -> String {
-    format!("kubepods/burstable/pod{uid}")
-}
+    /// Waits for a line of a container's output.
+    pub(super) fn line(&self, container: &str, text: &str) -> Result<()> {
+        let name = format!("{}, container {container}", self.full_name());
+        let found = |line: &str| line.contains(text);
+        log::wait(&self.log(container), &name, PATIENCE, found).map(drop)
+    }
 
-/// The folder of the pod's logs.
-pub(super) fn logs(spec: &Spec, uid: &str) -> PathBuf {
-    let folder = format!("{}_{}_{uid}", spec.namespace, spec.name);
-    Path::new(LOGS).join(folder)
-}
-
-fn namespaces(host_network: bool) -> cri::NamespaceOption {
-    let network = if host_network {
-        cri::NamespaceMode::Node
-    } else {
-        cri::NamespaceMode::Pod
-    };
-    cri::NamespaceOption {
-        network: network.into(),
-        pid: cri::NamespaceMode::Container.into(),
-        ipc: cri::NamespaceMode::Pod.into(),
-        ..Default::default()
+    /// The last whole line of a container's output, as JSON.
+    pub(super) fn last(&self, container: &str) -> Result<Value> {
+        log::last(&self.log(container))
     }
 }
 
-/// What it asks of the runtime for a pod.
-pub(super) fn sandbox_config(spec: &Spec, uid: &str) -> cri::PodSandboxConfig {
-    let mut labels: HashMap<String, String> = spec.labels.iter().cloned().collect();
-    labels.extend(pod_labels(spec, uid));
-    cri::PodSandboxConfig {
-        metadata: Some(cri::PodSandboxMetadata {
-            name: spec.name.clone(),
-            uid: uid.to_owned(),
-            namespace: spec.namespace.clone(),
-            attempt: 0,
-        }),
-        hostname: if spec.host_network {
-            String::new()
-        } else {
-            spec.name.clone()
+impl Counted for StaticPod {
+    fn full_name(&self) -> String {
+        format!("{}/{}", self.namespace, self.name)
+    }
+
+    fn counters(&self) -> Result<Counters> {
+        Counters::of_pid(self.pause)
+    }
+
+    fn on_host_network(&self) -> bool {
+        self.host_network
+    }
+}
+
+/// A manifest of a pod with these containers.
+pub(super) fn manifest(full_name: &str, team: &str, containers: &[Value]) -> Result<Value> {
+    let (namespace, name) = full_name.split_once('/').context("no namespace")?;
+    ensure!(!containers.is_empty(), "a pod without containers");
+    let folder = json!({"name": "shared", "hostPath": {"path": SHARED, "type": "Directory"}});
+    Ok(json!({
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"namespace": namespace, "name": name, "labels": {"team": team}},
+        "spec": {
+            "containers": containers,
+            "volumes": [folder],
+            "terminationGracePeriodSeconds": 2,
+            "enableServiceLinks": false,
         },
-        log_directory: logs(spec, uid).to_string_lossy().into_owned(),
-        labels,
-        annotations: HashMap::from(
-            [
-                ("kubernetes.io/config.seen", "2026-01-01T00:00:00Z"),
-                ("kubernetes.io/config.source", "api"),
-            ]
-            .map(owned),
-        ),
-        linux: Some(cri::LinuxPodSandboxConfig {
-            cgroup_parent: format!("/{}", parent(uid)),
-            security_context: Some(cri::LinuxSandboxSecurityContext {
-                namespace_options: Some(namespaces(spec.host_network)),
-                ..Default::default()
-            }),
-            ..Default::default()
-        }),
-        ..Default::default()
-    }
+    }))
 }
 
-/// The log of a container below the pod's folder of logs.
-pub(super) fn log(name: &str, attempt: u32) -> String {
-    format!("{name}/{attempt}.log")
+/// A container of an image that is there already.
+pub(super) fn container(name: &str, image: &str, command: &str) -> Value {
+    let words: Vec<&str> = command.split(' ').collect();
+    json!({
+        "name": name,
+        "image": image,
+        "imagePullPolicy": "Never",
+        "command": words,
+        "volumeMounts": [{"name": "shared", "mountPath": SHARED}],
+    })
 }
 
-/// What it asks of the runtime for a container.
-pub(super) fn container_config(
-    spec: &Spec,
-    uid: &str,
-    (name, attempt): (&str, u32),
-    image: &str,
-    command: Vec<String>,
-) -> cri::ContainerConfig {
-    let linux = cri::LinuxContainerConfig {
-        resources: Some(cri::LinuxContainerResources {
-            cpu_period: PERIOD,
-            memory_limit_in_bytes: spec.memory.unwrap_or(0),
-            oom_score_adj: 999,
-            ..Default::default()
-        }),
-        security_context: Some(cri::LinuxContainerSecurityContext {
-            namespace_options: Some(namespaces(spec.host_network)),
-            ..Default::default()
-        }),
-    };
-    cri::ContainerConfig {
-        metadata: Some(cri::ContainerMetadata {
-            name: name.to_owned(),
-            attempt,
-        }),
-        image: Some(cri::ImageSpec {
-            image: image.to_owned(),
-            ..Default::default()
-        }),
-        command,
-        mounts: vec![cri::Mount {
-            container_path: SHARED.to_owned(),
-            host_path: SHARED.to_owned(),
-            ..Default::default()
-        }],
-        labels: container_labels(spec, uid, name),
-        annotations: container_annotations(attempt),
-        log_path: log(name, attempt),
-        linux: Some(linux),
-        ..Default::default()
-    }
-}
-
-fn owned((key, value): (&str, &str)) -> (String, String) {
-    (key.to_owned(), value.to_owned())
-}
-
-fn pod_labels(spec: &Spec, uid: &str) -> [(String, String); 3] {
-    [
-        ("io.kubernetes.pod.name", spec.name.as_str()),
-        ("io.kubernetes.pod.namespace", &spec.namespace),
-        ("io.kubernetes.pod.uid", uid),
-    ]
-    .map(owned)
-}
-
-fn container_labels(spec: &Spec, uid: &str, name: &str) -> HashMap<String, String> {
-    let own = owned(("io.kubernetes.container.name", name));
-    pod_labels(spec, uid).into_iter().chain([own]).collect()
-}
-
-fn container_annotations(attempt: u32) -> HashMap<String, String> {
-    let attempt = attempt.to_string();
-    HashMap::from(
-        [
-            ("io.kubernetes.container.hash", "5f3759df"),
-            ("io.kubernetes.container.restartCount", attempt.as_str()),
-            (
-                "io.kubernetes.container.terminationMessagePath",
-                "/dev/termination-log",
-            ),
-            ("io.kubernetes.container.terminationMessagePolicy", "File"),
-            ("io.kubernetes.pod.terminationGracePeriod", "30"),
-        ]
-        .map(owned),
-    )
+/// Settings of a kubelet that has no API server to ask (`kubelet.config.k8s.io/v1beta1`).
+fn config() -> Value {
+    json!({
+        "apiVersion": "kubelet.config.k8s.io/v1beta1",
+        "kind": "KubeletConfiguration",
+        "staticPodPath": MANIFESTS,
+        "fileCheckFrequency": "1s",
+        "syncFrequency": "5s",
+        "cgroupDriver": "cgroupfs",
+        "authentication": {"anonymous": {"enabled": true}, "webhook": {"enabled": false}},
+        "authorization": {"mode": "AlwaysAllow"},
+        "address": "127.0.0.1",
+        "healthzPort": 0,
+        "failSwapOn": false,
+        "runtimeRequestTimeout": "2m",
+        "evictionHard": {"memory.available": "1Mi"},
+        "imageGCHighThresholdPercent": 100,
+        "resolvConf": "",
+    })
 }

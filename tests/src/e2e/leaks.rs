@@ -11,7 +11,7 @@ use anyhow::{Context, Result};
 use super::node::{Node, outside, report};
 use super::pod::{NODE, Pod, SHARED, Spec};
 use super::scenario::Played;
-use super::truth::{Truth, Victims, Watch};
+use super::truth::{Counted, Truth, Victims, Watch};
 use crate::cgroup;
 use crate::check::Checks;
 use crate::netns::{self, Recipe};
@@ -99,8 +99,8 @@ pub(super) fn look(
     pods: &[&Pod],
     meanwhile: impl FnOnce() -> Result<()>,
 ) -> Result<(Report, Victims)> {
-    let pods = pods.iter().copied();
-    let mut watch = Watch::new(node.residents().into_iter().chain(pods))?;
+    let pods = node.residents().into_iter().chain(pods.iter().copied());
+    let mut watch = Watch::new(pods.map(|pod| pod as &dyn Counted))?;
     let running = report()?;
     watch.opened()?;
     meanwhile()?;

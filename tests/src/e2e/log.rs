@@ -2,12 +2,47 @@
 //! in the next (kubernetes/design-proposals-archive, kubelet-cri-logging.md).
 
 use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
 
 /// Whole lines of its standard output; none where there is no log yet.
 #[must_use]
 pub(super) fn lines(path: &Path) -> Vec<String> {
     let text = std::fs::read(path).unwrap_or_default();
     parse(&String::from_utf8_lossy(&text))
+}
+
+/// Waits for a line of a container's output; `name` is for messages.
+pub(super) fn wait(
+    path: &Path,
+    name: &str,
+    wait: Duration,
+    found: impl Fn(&str) -> bool,
+) -> Result<String> {
+    let end = Instant::now() + wait;
+    loop {
+        let lines = lines(path);
+        if let Some(line) = lines.iter().find(|line| found(line)) {
+            return Ok(line.clone());
+        }
+        if Instant::now() > end {
+            let tail = lines[lines.len().saturating_sub(4)..].join(" | ");
+            bail!(
+                "{name}: the expected line did not come within {} s; it said: {tail}",
+                wait.as_secs()
+            );
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The last whole line, as JSON.
+pub(super) fn last(path: &Path) -> Result<Value> {
+    let lines = lines(path);
+    let last = lines.last().context("a container without output")?;
+    serde_json::from_str(last).with_context(|| format!("no JSON: {last}"))
 }
 
 fn parse(text: &str) -> Vec<String> {

@@ -3,6 +3,7 @@
 
 mod churn;
 mod container;
+mod cri_config;
 mod image;
 mod incident;
 mod kubelet;
@@ -13,6 +14,7 @@ mod pod;
 mod readers;
 mod runtime;
 mod scenario;
+mod static_pods;
 mod truth;
 mod wire;
 
@@ -39,6 +41,9 @@ pub struct Args {
     /// Folder for the results and the reports.
     #[arg(long)]
     out: Option<PathBuf>,
+    /// Instead, the incident on pods of this kubelet.
+    #[arg(long, value_name = "PROGRAM", conflicts_with = "names")]
+    kubelet: Option<PathBuf>,
 }
 
 /// Plays the scenarios one after the other; prints a line for each, and at the end what was true and what was said.
@@ -46,6 +51,9 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     refuse_on_a_real_node()?;
     if let Some(out) = &args.out {
         fs::create_dir_all(out).with_context(|| format!("cannot make {}", out.display()))?;
+    }
+    if let Some(program) = &args.kubelet {
+        return with_kubelet(program, args.out.as_deref());
     }
     let named = |name: &str| args.names.iter().any(|it| it == name);
     let trials: Vec<&Trial> = TRIALS.iter().filter(|it| named(it.name)).collect();
@@ -68,11 +76,8 @@ pub fn run(args: &Args) -> Result<ExitCode> {
             .unwrap_or_else(|_| bail!("it panicked"));
         let settled = node.settle();
         let seconds = start.elapsed().as_secs();
-        let (result, why) = judge(scenario, played, settled, args.out.as_deref());
-        let line = match why {
-            None => format!("PASS {}", scenario.name),
-            Some(why) => format!("FAIL {}: {why}", scenario.name),
-        };
+        let title = (scenario.name, scenario.about);
+        let (result, line) = judge(title, played, settled, args.out.as_deref());
         say(&line)?;
         eprintln!("lab: {} took {seconds} s", scenario.name);
         results.push(result);
@@ -96,14 +101,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     }
     drop(node);
     let _ = cgroup::remove(&cgroup::in_first("kubepods"));
-    for result in &results {
-        say(&format!(
-            "{}\n  truth:   {}\n  verdict: {}",
-            result["name"].as_str().unwrap_or_default(),
-            result["truth"].as_str().unwrap_or("not reached"),
-            result["verdict"].as_str().unwrap_or("none"),
-        ))?;
-    }
+    results.iter().try_for_each(tell)?;
     if let Some(out) = &args.out {
         let all = json!({"release": release()?, "scenarios": results});
         fs::write(out.join("e2e.json"), serde_json::to_string_pretty(&all)?)
@@ -113,20 +111,41 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     Ok(ExitCode::from(u8::from(!good)))
 }
 
-/// What is kept of a scenario, and why it failed, if it did.
+/// The incident with pods of a real kubelet.
+fn with_kubelet(program: &Path, out: Option<&Path>) -> Result<ExitCode> {
+    let title = ("kubelet", "the incident with static pods of a real kubelet");
+    let played = catch_unwind(AssertUnwindSafe(|| static_pods::play(program)));
+    let played = played.unwrap_or_else(|_| bail!("it panicked"));
+    let (result, line) = judge(title, played, Ok(()), out);
+    say(&line)?;
+    tell(&result)?;
+    Ok(ExitCode::from(u8::from(result["held"] != true)))
+}
+
+/// What was true, and what was said.
+fn tell(result: &Value) -> Result<()> {
+    say(&format!(
+        "{}\n  truth:   {}\n  verdict: {}",
+        result["name"].as_str().unwrap_or_default(),
+        result["truth"].as_str().unwrap_or("not reached"),
+        result["verdict"].as_str().unwrap_or("none"),
+    ))
+}
+
+/// What is kept of a scenario, and the line on it.
 fn judge(
-    scenario: &Scenario,
+    (name, about): (&str, &str),
     played: Result<Played>,
     settled: Result<()>,
     out: Option<&Path>,
-) -> (Value, Option<String>) {
+) -> (Value, String) {
     let mut faults = Vec::new();
-    let mut result = json!({"name": scenario.name, "about": scenario.about});
+    let mut result = json!({"name": name, "about": about});
     match played {
         Ok(played) => {
             result["truth"] = played.truth.words().into();
             result["verdict"] = truth::said(&played.report).into();
-            let kept = out.map(|out| out.join(format!("{}.json", scenario.name)));
+            let kept = out.map(|out| out.join(format!("{name}.json")));
             let kept = kept.map_or(Ok(()), |path| tcpress::keep(&path, &played.report));
             let outcomes = [
                 played.truth.check(&played.report),
@@ -139,12 +158,15 @@ fn judge(
     }
     faults.extend(settled.err());
     let words: Vec<String> = faults.iter().map(|error| format!("{error:#}")).collect();
-    let why = (!words.is_empty()).then(|| words.join("; "));
-    result["held"] = why.is_none().into();
-    (
-        result,
-        why.map(|why| why.split_whitespace().collect::<Vec<_>>().join(" ")),
-    )
+    result["held"] = words.is_empty().into();
+    let line = match words.join("; ") {
+        why if why.is_empty() => format!("PASS {name}"),
+        why => {
+            let why: Vec<&str> = why.split_whitespace().collect();
+            format!("FAIL {name}: {}", why.join(" "))
+        }
+    };
+    (result, line)
 }
 
 fn release() -> Result<String> {

@@ -169,6 +169,11 @@ fn usage() -> Result<Usage> {
     })
 }
 
+/// Pages of TCP memory that the node has taken.
+pub(super) fn pages() -> Result<u64> {
+    Ok(usage()?.pages)
+}
+
 /// Starts a report, as a person on the node would, and waits until it traces. It ends when it is asked for.
 pub(super) fn report() -> Result<Running> {
     tcpress::call("report -o json --duration 300s").tracing()

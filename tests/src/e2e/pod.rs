@@ -12,10 +12,11 @@ use serde_json::Value;
 use tracer_cri::v1 as cri;
 
 use super::container::Container;
+pub(super) use super::cri_config::Spec;
+use super::cri_config::{container_config, log, logs, parent, sandbox_config};
 use super::image;
-pub(super) use super::kubelet::Spec;
-use super::kubelet::{container_config, log, logs, parent, sandbox_config};
 use super::runtime::Runtime;
+use super::truth::Counted;
 use crate::cgroup;
 use crate::network;
 use crate::snmp::Counters;
@@ -65,7 +66,7 @@ impl Pod {
             gone: false,
         };
         let status = runtime.sandbox(&pod.sandbox)?;
-        pod.pause = pid(&status.info).context("containerd names no pause process")?;
+        pod.pause = pause_pid(&status.info).context("containerd names no pause process")?;
         if !pod.spec.host_network {
             let network = status.status.and_then(|it| it.network);
             let address = network.and_then(|it| it.ip.parse().ok());
@@ -77,12 +78,6 @@ impl Pod {
             network::ip_in(&pod.netns_file()?, "link set eth0 gso_max_segs 1")?;
         }
         Ok(pod)
-    }
-
-    /// The name that reports show: `NAMESPACE/NAME`.
-    #[must_use]
-    pub(super) fn full_name(&self) -> String {
-        format!("{}/{}", self.spec.namespace, self.spec.name)
     }
 
     /// Its namespace and its name.
@@ -131,21 +126,10 @@ impl Pod {
         Ok(())
     }
 
-    /// The kernel's counters of its network namespace; those of the node for a pod on the host network.
-    pub(super) fn counters(&self) -> Result<Counters> {
-        Counters::of_pid(self.pause)
-    }
-
     /// Its network namespace as a file.
     pub(super) fn netns_file(&self) -> Result<fs::File> {
         let path = format!("/proc/{}/ns/net", self.pause);
         fs::File::open(&path).with_context(|| format!("cannot open {path}"))
-    }
-
-    /// Whether it shares the node's network.
-    #[must_use]
-    pub(super) fn on_host_network(&self) -> bool {
-        self.spec.host_network
     }
 
     /// Starts a recipe as a container and waits until it is ready.
@@ -208,6 +192,20 @@ impl Pod {
     }
 }
 
+impl Counted for Pod {
+    fn full_name(&self) -> String {
+        format!("{}/{}", self.spec.namespace, self.spec.name)
+    }
+
+    fn counters(&self) -> Result<Counters> {
+        Counters::of_pid(self.pause)
+    }
+
+    fn on_host_network(&self) -> bool {
+        self.spec.host_network
+    }
+}
+
 impl Drop for Pod {
     fn drop(&mut self) {
         if let Err(error) = self.take_away() {
@@ -217,7 +215,7 @@ impl Drop for Pod {
 }
 
 /// What containerd tells of a process in the part for people.
-fn pid(info: &HashMap<String, String>) -> Option<u32> {
+pub(super) fn pause_pid(info: &HashMap<String, String>) -> Option<u32> {
     let info: Value = serde_json::from_str(info.get("info")?).ok()?;
     u32::try_from(info["pid"].as_u64()?).ok()
 }

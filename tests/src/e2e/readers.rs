@@ -6,7 +6,7 @@ use super::leaks::{LOOK, PATIENCE, look};
 use super::node::{Node, outside};
 use super::pod::{Pod, Spec};
 use super::scenario::Played;
-use super::truth::{Truth, Victims};
+use super::truth::{Counted, Truth, Victims};
 use crate::check::Checks;
 use crate::netns;
 use crate::report::Report;

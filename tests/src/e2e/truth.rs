@@ -4,7 +4,6 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::pod::Pod;
 use crate::check::Checks;
 use crate::report::Report;
 use crate::snmp::{ACCOUNTED, Counters};
@@ -169,18 +168,28 @@ impl Victims {
     }
 }
 
+/// A pod whose counters the kernel keeps.
+pub(super) trait Counted {
+    /// `NAMESPACE/NAME`.
+    fn full_name(&self) -> String;
+    /// The kernel's counters of its network namespace.
+    fn counters(&self) -> Result<Counters>;
+    /// Whether that is the node's.
+    fn on_host_network(&self) -> bool;
+}
+
 /// The kernel's counters of pods around and within the window of a report.
 pub(super) struct Watch<'a> {
-    pods: Vec<&'a Pod>,
+    pods: Vec<&'a dyn Counted>,
     around: Vec<Counters>,
     within: Option<(Vec<Counters>, Vec<Counters>)>,
 }
 
 impl<'a> Watch<'a> {
     /// Before the report begins.
-    pub(super) fn new(pods: impl IntoIterator<Item = &'a Pod>) -> Result<Self> {
+    pub(super) fn new(pods: impl IntoIterator<Item = &'a dyn Counted>) -> Result<Self> {
         // The node's own network tells nothing of one pod.
-        let pods: Vec<&Pod> = pods
+        let pods: Vec<&dyn Counted> = pods
             .into_iter()
             .filter(|it| !it.on_host_network())
             .collect();
@@ -233,7 +242,7 @@ impl<'a> Watch<'a> {
     }
 }
 
-fn read(pods: &[&Pod]) -> Result<Vec<Counters>> {
+fn read(pods: &[&dyn Counted]) -> Result<Vec<Counters>> {
     pods.iter().map(|pod| pod.counters()).collect()
 }
 

@@ -11,7 +11,7 @@ use super::leaks::{LOOK, PATIENCE, look};
 use super::node::Node;
 use super::pod::{NODE, Pod, SHARED, Spec};
 use super::scenario::Played;
-use super::truth::Truth;
+use super::truth::{Counted, Truth};
 use crate::check::Checks;
 use crate::netns;
 use crate::network;
