@@ -184,8 +184,11 @@ fn memcg(case: &Case<'_>, decision: &Decision) -> String {
     };
     let held_back = || {
         let full = case.memcgs.iter().find(|it| it.keeps_sockets_small());
-        let by = match full.and_then(|it| it.windows_clamped) {
-            Some(0) => "what its sockets received was charged over it",
+        let by = match full {
+            Some(it) if it.windows_clamped == Some(0) && it.is_over() => {
+                "what its sockets received was charged over it"
+            }
+            Some(it) if it.windows_clamped == Some(0) => "nothing in it could be reclaimed",
             _ => "windows of its sockets held small",
         };
         format!("nothing refused, {by}")

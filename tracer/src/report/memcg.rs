@@ -59,9 +59,16 @@ impl MemcgPressure {
         }
     }
 
+    /// Whether more is charged to it than its limit, as nothing but softirq does.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        let both = self.usage_bytes.zip(self.max_bytes);
+        both.is_some_and(|(usage, max)| usage > max)
+    }
+
     /// Whether it is full and its sockets matter to that: the kernel keeps their windows small, or what they received was charged
-    /// over the limit, as it is in softirq. One that is full of other things, as caches make it all the time, does not matter
-    /// to TCP.
+    /// over the limit, as it is in softirq, or they are among what could not be reclaimed when it was full. One that is full of other
+    /// things, as caches make it all the time, does not matter to TCP.
     #[must_use]
     pub fn keeps_sockets_small(&self) -> bool {
         let full = self.max_events > Some(0) || self.sock_throttled > Some(0);
@@ -69,12 +76,9 @@ impl MemcgPressure {
             .sock_bytes
             .zip(self.max_bytes)
             .is_some_and(|(sockets, max)| sockets >= max / SOCKETS_MATTER);
-        let over = self
-            .usage_bytes
-            .zip(self.max_bytes)
-            .is_some_and(|(usage, max)| usage > max);
+        let stuck = self.is_over() || self.oom_events > Some(0);
         full && match self.windows_clamped {
-            Some(clamped) => clamped > 0 || (many && over),
+            Some(clamped) => clamped > 0 || (many && stuck),
             None => many,
         }
     }

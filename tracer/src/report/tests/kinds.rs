@@ -280,10 +280,11 @@ fn a_buffer_that_moves_is_too_small_and_its_reader_is_not_accused() {
 
 #[test]
 fn a_full_cgroup_matters_only_where_its_sockets_are_kept_small() {
-    let pressed = |clamped: Option<u64>, sock: u64, usage: u64| Pressed {
+    let pressed = |clamped: Option<u64>, sock: u64, usage: u64, oom: u64| Pressed {
         id: WEB,
         events: Events {
             max: Some(9),
+            oom: Some(oom),
             ..Events::default()
         },
         usage_bytes: Some(usage),
@@ -292,22 +293,25 @@ fn a_full_cgroup_matters_only_where_its_sockets_are_kept_small() {
         windows_clamped: clamped,
     };
     let limit = 1 << 20;
-    for (clamped, sock, usage, want) in [
-        (Some(2), 100, limit, Kind::MemcgLimit),
+    for (clamped, sock, usage, oom, want) in [
+        (Some(2), 100, limit, 0, Kind::MemcgLimit),
         // Full of caches.
-        (Some(0), 1 << 19, limit, Kind::Healthy),
-        (Some(0), 1 << 10, limit + 1, Kind::Healthy),
+        (Some(0), 1 << 19, limit, 0, Kind::Healthy),
+        (Some(0), 1 << 10, limit + 1, 0, Kind::Healthy),
         // Charged over the limit, as nothing but softirq does.
-        (Some(0), 1 << 19, limit + 1, Kind::MemcgLimit),
-        (None, 1 << 19, limit, Kind::MemcgLimit),
-        (None, 1 << 10, limit, Kind::Healthy),
+        (Some(0), 1 << 19, limit + 1, 0, Kind::MemcgLimit),
+        // It was full of what cannot be reclaimed, half of it sockets; or hardly any.
+        (Some(0), 1 << 19, limit - 1, 1, Kind::MemcgLimit),
+        (Some(0), 1 << 10, limit - 1, 1, Kind::Healthy),
+        (None, 1 << 19, limit, 0, Kind::MemcgLimit),
+        (None, 1 << 10, limit, 0, Kind::Healthy),
     ] {
         let mut node = Fixture::quiet();
         node.sockets(WEB, 1, TcpState::Established, fixture::received(60_000));
         node.sockets(LEAKY, 9, TcpState::CloseWait, fixture::received(60_000));
-        node.memcgs = Some(vec![pressed(clamped, sock, usage)]);
+        node.memcgs = Some(vec![pressed(clamped, sock, usage, oom)]);
         let report = node.report();
-        assert_eq!(report.verdict.kind, want, "{clamped:?} {sock}");
+        assert_eq!(report.verdict.kind, want, "{clamped:?} {sock} {oom}");
         let named = if want == Kind::Healthy {
             vec![]
         } else {
