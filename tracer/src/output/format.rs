@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{json, table};
+use super::{json, table, ticket};
 use crate::report::Report;
 
 /// How a report is printed.
@@ -13,6 +13,12 @@ pub enum Format {
     Table,
     /// One JSON document.
     Json,
+    /// Alerts for Prometheus' Alertmanager (`POST /api/v2/alerts`).
+    Alertmanager,
+    /// An event for PagerDuty (Events API v2), without its routing key.
+    Pagerduty,
+    /// An issue for Jira Cloud (`POST /rest/api/3/issue`), without its project.
+    Jira,
 }
 
 /// A report in the shape that is asked for, with a line break at its end.
@@ -23,5 +29,8 @@ pub fn render(report: &Report, format: Format) -> serde_json::Result<String> {
     match format {
         Format::Table => Ok(table::report(report)),
         Format::Json => json::pretty(report),
+        Format::Alertmanager => ticket::alertmanager::alerts(report),
+        Format::Pagerduty => ticket::pagerduty::event(report),
+        Format::Jira => ticket::jira::issue(report),
     }
 }

@@ -8,5 +8,6 @@ pub mod json;
 pub mod size;
 pub mod table;
 pub mod text;
+pub mod ticket;
 
 pub use format::{Format, render};

@@ -3,7 +3,7 @@
 use std::{fs, path::PathBuf};
 
 use crate::{
-    output::{json, table},
+    output::{Format, json, render, table, ticket::validate},
     report::Report,
 };
 
@@ -20,6 +20,17 @@ pub(super) fn check(name: &str, report: &Report) {
     assert_eq!(&back, report, "what is written comes back");
     compare(&format!("{name}.json"), &json);
     compare(&format!("{name}.txt"), &table);
+    ticket(name, report, Format::Alertmanager, validate::alertmanager);
+    ticket(name, report, Format::Pagerduty, validate::pagerduty);
+    ticket(name, report, Format::Jira, validate::jira);
+}
+
+/// A rendering for another system, valid by what that system publishes.
+fn ticket(name: &str, report: &Report, format: Format, valid: fn(&str)) {
+    let text = render(report, format).unwrap();
+    valid(&text);
+    let shape = format!("{format:?}").to_lowercase();
+    compare(&format!("{name}.{shape}.json"), &text);
 }
 
 /// Compares with one golden file.
