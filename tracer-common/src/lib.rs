@@ -9,6 +9,8 @@ pub mod compared;
 pub mod event;
 pub mod flight;
 pub mod layout;
+#[cfg(feature = "user")]
+pub mod list;
 pub mod lost;
 pub mod selfcheck;
 pub mod settings;

@@ -7,6 +7,7 @@
 pub mod aggregate;
 
 pub mod attribute;
+pub mod capture;
 pub mod cli;
 pub mod context;
 pub mod decode;

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 /// Keys that are looked for where nobody names others: what people use, the last of them documented by Kubernetes.
 pub const DEFAULT_KEYS: [&str; 4] = ["team", "owner", "contact", "app.kubernetes.io/part-of"];
 /// Longest value that is kept, in characters: annotations may hold 256 KiB.
 pub const VALUE_MAX: usize = 200;
 
 /// One word on whose a pod is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Contact {
     /// Key of the label or annotation.
     pub key: String,

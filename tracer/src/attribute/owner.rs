@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::{contact::Contact, workload::Workload};
 
 /// What an owner is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum OwnerKind {
     /// A Kubernetes pod, or one container of it when `container_id` is known.
     Pod,
@@ -26,7 +29,8 @@ pub enum OwnerKind {
 }
 
 /// Where a name came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The path of a cgroup.
     CgroupPath,
@@ -41,7 +45,8 @@ pub enum Source {
 }
 
 /// Where a pod's TCP stack is, if not in this kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sandbox {
     /// Kata Containers: a kernel of its own in a virtual machine.
     Kata,
@@ -74,7 +79,7 @@ impl Sandbox {
 }
 
 /// What the container runtime tells of a pod besides its names.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PodFacts {
     /// What it belongs to.
     pub workload: Option<Workload>,
@@ -85,7 +90,7 @@ pub struct PodFacts {
 }
 
 /// What the container runtime tells of a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ContainerFacts {
     /// Its name in the pod.
     pub name: Option<String>,
@@ -94,7 +99,7 @@ pub struct ContainerFacts {
 }
 
 /// Who holds, suffers or refuses. Two sockets with equal owners are summed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Owner {
     /// What it is.
     pub kind: OwnerKind,

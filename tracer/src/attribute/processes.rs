@@ -10,6 +10,8 @@ use std::{
     time::Instant,
 };
 
+use serde::{Deserialize, Serialize};
+
 use super::cgroup_path::{self, PathFacts};
 use crate::holders::descriptors::{self, Bounds, Go, Order};
 
@@ -109,7 +111,7 @@ impl ProcessCgroups {
 }
 
 /// A descriptor of a socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Descriptor {
     /// The process that has it.
     pub pid: i32,

@@ -4,8 +4,11 @@
 
 use std::collections::HashMap;
 
+use serde::{Deserialize, Serialize};
+
 /// Kinds of workloads that labels tell for certain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum WorkloadKind {
     /// `pod-template-hash`, and the name of the pod has it: set by the Deployment controller alone.
     Deployment,
@@ -18,7 +21,7 @@ pub enum WorkloadKind {
 }
 
 /// A workload.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Workload {
     /// Its kind, where that is certain.
     pub kind: Option<WorkloadKind>,

@@ -6,7 +6,8 @@ use anyhow::{Context as _, bail};
 
 use super::{
     Paths,
-    report::{Args, End, window},
+    observe::{End, window},
+    report::Args,
 };
 use crate::{
     diagnose::recovery,
@@ -51,7 +52,8 @@ pub(super) async fn until_recovered(
     let before = match before {
         Some(before) => before,
         None => {
-            let (first, end) = window(paths, args).await?;
+            let (observation, node, end) = window(paths, &args.watching).await?;
+            let first = observation.report(&node, args.watching.top);
             super::say(&format!(
                 "found: {}",
                 text::clean(&first.verdict.headline, usize::MAX)
@@ -68,7 +70,8 @@ pub(super) async fn until_recovered(
     };
     let mut held = 0;
     loop {
-        let (mut report, end) = window(paths, args).await?;
+        let (observation, node, end) = window(paths, &args.watching).await?;
+        let mut report = observation.report(&node, args.watching.top);
         let mut recovery = recovery::compare(&before, &report);
         held = match recovery.recovered {
             Some(true) => held + 1,

@@ -3,6 +3,10 @@
 
 mod doctor;
 mod follow;
+mod observe;
+mod print;
+mod record;
+mod replay;
 mod report;
 mod trace;
 
@@ -42,6 +46,8 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Report(report::Args),
+    Record(record::Args),
+    Replay(replay::Args),
     Trace(trace::Args),
     Doctor(doctor::Args),
 }
@@ -188,6 +194,8 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.command {
         Command::Report(args) => on_one_thread(report::run(&cli.paths, &args)),
+        Command::Record(args) => on_one_thread(record::run(&cli.paths, &args)),
+        Command::Replay(args) => replay::run(&args),
         Command::Trace(args) => on_one_thread(trace::run(&cli.paths, &args)),
         Command::Doctor(args) => doctor::run(&cli.paths, &args),
     };

@@ -14,7 +14,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::{
     Bounds, Paths,
-    report::{BETWEEN_LOOKS, open_watch},
+    observe::{BETWEEN_LOOKS, open_watch},
     stop,
 };
 use crate::{

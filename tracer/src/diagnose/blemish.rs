@@ -8,6 +8,12 @@ use crate::{
 /// Most rows that a sentence names.
 const MAX_NAMED: usize = 3;
 
+/// A sentence on a capture that is not whole.
+#[must_use]
+pub fn damage(missing: &str) -> String {
+    format!("This is made of a damaged capture, counts and holders may be too low: {missing}.")
+}
+
 /// A sentence on counts that are not exact, and one on owners that are lost; empty when all is well.
 #[must_use]
 pub fn sentences(rows: &[Reconciliation], losses: &Losses, traced: bool) -> Vec<String> {

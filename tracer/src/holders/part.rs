@@ -1,5 +1,7 @@
 //! Sums of sockets: how many, what they hold, and how it is spread.
 
+use serde::{Deserialize, Serialize};
+
 use super::socket::{Socket, TcpState};
 
 /// Sockets that are kept by themselves besides a sum.
@@ -18,7 +20,7 @@ pub fn keep_largest(top: &mut Vec<Socket>, socket: &Socket) {
 }
 
 /// Sockets of one state, summed. Sizes are bytes of `truesize`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
     /// How many.
     pub sockets: u64,

@@ -4,12 +4,14 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 /// Most cgroups that are read.
 const MAX_CGROUPS: usize = 4096;
 
 /// Counts of `memory.events.local`: of the cgroup itself, not of those below it. `None` where the kernel has no such
 /// count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Events {
     /// Charges that went over `memory.high`.
     pub high: Option<u64>,
@@ -76,7 +78,7 @@ impl Events {
 pub type Readings = BTreeMap<u64, Events>;
 
 /// A cgroup to which something happened within the window.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pressed {
     /// Its id.
     pub id: u64,

@@ -2,13 +2,15 @@
 
 use std::{fs, path::Path};
 
+use serde::{Deserialize, Serialize};
+
 use super::{
     netstat::number,
     sockstat::{Sockstat, tcp_pressure},
 };
 
 /// Node-wide TCP memory. It is one account for all network namespaces.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TcpMemory {
     /// Size of a page in bytes.
     pub page_size: u64,

@@ -1,7 +1,9 @@
 //! Ours against the kernel's: one row per network namespace and counter.
 
+use serde::{Deserialize, Serialize};
+
 /// The counters that are reconciled, as `/proc/net/netstat` names them (`TcpExt`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[allow(
     missing_docs,
     reason = "the names are the kernel's, include/uapi/linux/snmp.h"
@@ -59,7 +61,8 @@ impl Counter {
 }
 
 /// How a row came to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RowState {
     /// The namespace was there at both ends of the window.
     Present,
@@ -70,7 +73,7 @@ pub enum RowState {
 }
 
 /// One counter of one network namespace.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// Inode number of the namespace; [`super::rows::TOGETHER`] for all of them.
     pub netns_inum: u32,

@@ -27,6 +27,7 @@ use crate::{
 #[must_use]
 pub fn build(inputs: &Inputs<'_>) -> Report {
     let mut gaps: Vec<String> = inputs.gaps.to_vec();
+    gaps.extend(inputs.damage.map(|damage| format!("capture: {damage}")));
     let harms = if inputs.traced {
         harm::by_group(inputs.deltas, inputs.owner_of_key)
     } else {
@@ -57,6 +58,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
     let selfcheck = inputs.selfcheck.map(Selfcheck::from);
     let mut blemishes = blemish::sentences(&reconciliation, &losses, inputs.traced);
     blemishes.extend(selfcheck.as_ref().and_then(blemish::disagreement));
+    blemishes.extend(inputs.damage.map(blemish::damage));
     let scope_words = scope.words();
     let (verdict, mut accused) = diagnose(&Case {
         node: inputs.node,

@@ -85,6 +85,8 @@ pub struct Inputs<'a> {
     pub runtimes: &'a [String],
     /// In words: what could not be read.
     pub gaps: &'a [String],
+    /// In words: what is missing of the capture that all this comes from; `None` when it is whole, or was measured just now.
+    pub damage: Option<&'a str>,
     /// What happened to single sockets, by cookie.
     pub socket_states: &'a [(u64, SocketState)],
     /// Sampled failures.

@@ -13,6 +13,7 @@ use super::{Peak, Survey, largest, pressed::pressed, survey::sockets_of};
 use crate::{
     aggregate::{Delta, Group, group},
     attribute::{Attributor, Owner, Sources},
+    capture::Capture,
     holders::{Socket, socket::Ends},
     indicators::{Row, memcg::Pressed, netns::Netns, rows},
     kernel::Plan,
@@ -126,13 +127,23 @@ impl Observation {
     /// The report of it, with so many owners in each list.
     #[must_use]
     pub fn report(&self, node: &Node, top: usize) -> Report {
+        self.with_inputs(node, top, report::build)
+    }
+
+    /// All that the report is made from.
+    #[must_use]
+    pub fn capture(&self, node: &Node, top: usize) -> Capture {
+        self.with_inputs(node, top, Capture::of)
+    }
+
+    fn with_inputs<T>(&self, node: &Node, top: usize, of: impl FnOnce(&Inputs<'_>) -> T) -> T {
         let known = self.owners_by_socket();
         let owner_of_key = |key: &TallyKey| match known.get(key) {
             Some(owner) => owner.clone(),
             None => self.attributor.owner_of(key),
         };
         let owner_of_socket = |socket: &Socket| self.attributor.owner_of_socket(socket);
-        report::build(&Inputs {
+        of(&Inputs {
             version: env!("CARGO_PKG_VERSION"),
             window: self.window,
             node,
@@ -161,6 +172,7 @@ impl Observation {
             top,
             runtimes: &self.attributor.cri.runtimes,
             gaps: &self.gaps,
+            damage: None,
             socket_states: &self.sockets,
             events: &self.events,
             timeline: &self.timeline,

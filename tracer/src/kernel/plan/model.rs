@@ -1,9 +1,12 @@
 //! What a plan consists of.
 
+use serde::{Deserialize, Serialize};
+
 use crate::indicators::Counter;
 
 /// How well something is seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Sight {
     /// Counted as the kernel counts.
     Exact,
@@ -14,7 +17,8 @@ pub enum Sight {
 }
 
 /// How a probe is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Flavour {
     /// BTF trampoline at the entry.
     Fentry,
@@ -43,7 +47,10 @@ impl Flavour {
 }
 
 /// How functions are probed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, clap::ValueEnum, Serialize, Deserialize,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum ProbeFlavour {
     /// By BPF trampolines (fentry and fexit): exact, and the cheapest.
     #[default]
@@ -53,7 +60,7 @@ pub enum ProbeFlavour {
 }
 
 /// One probe of the plan.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Probe {
     /// Kernel function or tracepoint.
     pub hook: String,
@@ -68,7 +75,7 @@ pub struct Probe {
 }
 
 /// What is known of one counter, and why not more.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CounterSight {
     /// Which counter.
     pub counter: Counter,

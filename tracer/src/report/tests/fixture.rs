@@ -19,6 +19,7 @@ use crate::{
         contact::Contact,
         workload::{Workload, WorkloadKind},
     },
+    capture::{self, Capture},
     holders::{Scan, Socket, TcpState, socket::SocketMemory},
     indicators::{Counter, Row, RowState, Sockstat, TcpMemory, memcg::Pressed},
     kernel::plan::{CounterSight, Flavour, Plan, Probe, Sight},
@@ -217,6 +218,17 @@ impl Fixture {
 
     /// The report.
     pub(crate) fn report(&self) -> Report {
+        let report = self.with_inputs(build);
+        // Whatever is reported can be captured, and replayed to the same report.
+        assert_eq!(
+            capture::tests::replay(&self.with_inputs(Capture::of)),
+            report
+        );
+        report
+    }
+
+    /// Everything that its report is made from.
+    pub(crate) fn with_inputs<T>(&self, of: impl FnOnce(&Inputs<'_>) -> T) -> T {
         let by_cgroup = |id: u64| {
             let unknown = Owner {
                 cgroup_id: Some(id),
@@ -230,7 +242,7 @@ impl Fixture {
         let end_scan = end_scan.map(|scan| account(scan, pages));
         let end_ns = i64::try_from(self.duration_ns / 1_000_000_000).unwrap();
         let start = Timestamp::from_second(START).unwrap();
-        build(&Inputs {
+        of(&Inputs {
             version: "0.1.0",
             window: Window {
                 start,
@@ -259,6 +271,7 @@ impl Fixture {
             top: MAX_OWNERS,
             runtimes: &self.runtimes,
             gaps: &self.gaps,
+            damage: None,
             socket_states: &self.states,
             events: &self.events,
             timeline: &self.timeline,

@@ -1,0 +1,245 @@
+//! One window from beginning to end: what every command that ends by itself shares.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+use tokio::time::{Interval, MissedTickBehavior};
+
+use super::{Bounds, Paths, stop};
+use crate::{
+    attribute::{Attributor, Live, Sources},
+    context::Observer,
+    holders::{Detail, Progress},
+    indicators::reserve,
+    kernel::{Plan, plan},
+    output::table,
+    report::{Node, inputs::MAX_OWNERS},
+    session::{Observation, Survey, Watch, node, observer, settings, survey},
+};
+
+/// Between two readings of the kernel's counters within the window, for namespaces that die in it.
+pub(super) const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// What is watched, and how.
+#[derive(Debug, clap::Args)]
+pub(super) struct Watching {
+    /// How long to watch, such as 500ms, 10s or 2m, counted from when tracing has begun; 0 is a snapshot
+    /// of who holds the memory now.
+    #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = super::duration)]
+    pub(super) duration: Duration,
+    /// Trace nothing: answer from the kernel's counters, sock_diag and /proc.
+    #[arg(long)]
+    pub(super) no_bpf: bool,
+    /// Owners in each list of the report at most, 20 or more; the sums are of all.
+    #[arg(long, value_name = "N", default_value_t = MAX_OWNERS, value_parser = top)]
+    pub(super) top: usize,
+    /// Compare every call with the kernel's own counters around it, and say how many disagree; it costs
+    /// time on every call.
+    #[arg(long)]
+    selfcheck: bool,
+    #[command(flatten)]
+    bounds: Bounds,
+}
+
+/// How a window ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By itself.
+    Time,
+    /// Somebody asked us to stop.
+    Stop,
+}
+
+/// One window from beginning to end, and the node that it was seen on.
+pub(super) async fn window(
+    paths: &Paths,
+    args: &Watching,
+) -> anyhow::Result<(Observation, Node, End)> {
+    let sources = paths.sources()?;
+    let mut live = Live::start(&sources);
+    let mut attributor = sources.read();
+    let tells = |cgroup| attributor.cgroup_tells(cgroup);
+    let detail = match args.duration.is_zero() {
+        // Nothing comes after it to compare single sockets with.
+        true => Detail::Sums { tells: &tells },
+        false => Detail::Each,
+    };
+    let mut start = survey(&sources.proc, detail, &Progress::new(&super::say));
+    live.look_at(&mut attributor, &start.namespaces, true);
+    live.settle(&mut attributor);
+    start.memcgs = sources.memory_events(&attributor);
+    start.memory.reserve_pages = reserve::pages(&sources.proc, &paths.btf, start.memory.page_size);
+    let node = node(&sources.proc, start.memory.page_size);
+    let (observation, end) = if args.duration.is_zero() {
+        let plan = Plan::impossible("a snapshot traces nothing".to_owned());
+        let observer = observer(&sources, &attributor, &start.scan);
+        let mut snapshot = Observation::untraced(
+            plan,
+            &sources,
+            attributor,
+            start.clone(),
+            start,
+            Duration::ZERO,
+        );
+        snapshot.explain(observer);
+        (snapshot, End::Time)
+    } else {
+        let attributor = provisional(&sources, attributor, &start, &node);
+        observe(paths, args, sources, (attributor, live), start).await?
+    };
+    Ok((observation, node, end))
+}
+
+/// The first answer, before any program is loaded. Processes that were found for it are known from then on.
+fn provisional(
+    sources: &Sources,
+    attributor: Attributor,
+    start: &Survey,
+    node: &Node,
+) -> Attributor {
+    let plan = Plan::impossible("not traced yet".to_owned());
+    let snapshot = Observation::untraced(
+        plan,
+        sources,
+        attributor,
+        start.clone(),
+        start.clone(),
+        Duration::ZERO,
+    );
+    super::say(&format!(
+        "provisional: {}",
+        table::one_line(&snapshot.report(node, MAX_OWNERS))
+    ));
+    snapshot.attributor
+}
+
+async fn observe(
+    paths: &Paths,
+    args: &Watching,
+    sources: Sources,
+    (mut attributor, mut live): (Attributor, Live),
+    start: Survey,
+) -> anyhow::Result<(Observation, End)> {
+    let watch = if args.no_bpf {
+        Err("not asked to trace (--no-bpf)".to_owned())
+    } else {
+        open_watch(paths, &args.bounds, &sources, args.selfcheck)
+    };
+    let mut observer = observer(&sources, &attributor, &start.scan);
+    let (mut observation, ended) = match watch {
+        Ok(mut watch) => {
+            watch.attributor = attributor;
+            watch.live = Some(live);
+            super::say(&format!("tracing: {} probes", watch.probes()));
+            let ended = collect(&mut watch, &mut observer, args.duration).await?;
+            let observation = watch.close(start, &Progress::new(&super::say))?;
+            (observation, ended)
+        }
+        Err(why) => {
+            if !args.no_bpf {
+                super::say(&format!("not tracing: {why}; answering from counters"));
+            }
+            let begun = Instant::now();
+            let ended = wait(&mut observer, args.duration).await;
+            let elapsed = begun.elapsed();
+            let end = survey(&sources.proc, Detail::Each, &Progress::new(&super::say));
+            sources.refresh(&mut attributor);
+            live.look_at(&mut attributor, &end.namespaces, true);
+            live.settle(&mut attributor);
+            let plan = Plan::impossible(why);
+            let observation =
+                Observation::untraced(plan, &sources, attributor, start, end, elapsed);
+            (observation, ended)
+        }
+    };
+    observation.explain(observer);
+    Ok((observation, ended))
+}
+
+/// Lets a window pass in which nothing is traced.
+async fn wait(observer: &mut Observer, duration: Duration) -> End {
+    let end = tokio::time::sleep(duration);
+    tokio::pin!(end);
+    let stopped = stop();
+    tokio::pin!(stopped);
+    let mut looks = looks().await;
+    loop {
+        tokio::select! {
+            () = &mut end => return End::Time,
+            () = &mut stopped => return End::Stop,
+            _ = looks.tick() => observer.look(&[]),
+        }
+    }
+}
+
+/// Ticks of looks within a window.
+async fn looks() -> Interval {
+    let mut looks = tokio::time::interval(BETWEEN_LOOKS);
+    looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first is due at once, and the baseline has just been taken.
+    looks.tick().await;
+    looks
+}
+
+/// A window with as many probes as this kernel takes; else why not.
+pub(super) fn open_watch(
+    paths: &Paths,
+    bounds: &Bounds,
+    sources: &Sources,
+    selfcheck: bool,
+) -> Result<Watch, String> {
+    let facts = paths.facts();
+    let plan = plan::plan(&facts, bounds.probe_flavour);
+    if let Some(why) = plan.impossible {
+        return Err(why);
+    }
+    let layout = facts.types?.resolved.layout;
+    let settings = settings(facts.addresses, selfcheck);
+    Watch::open(
+        plan,
+        &layout,
+        &settings,
+        &bounds.sizes(),
+        &paths.btf,
+        sources.clone(),
+    )
+    .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+}
+
+async fn collect(
+    watch: &mut Watch,
+    observer: &mut Observer,
+    duration: Duration,
+) -> anyhow::Result<End> {
+    let end = tokio::time::sleep(duration);
+    tokio::pin!(end);
+    let stopped = stop();
+    tokio::pin!(stopped);
+    let mut looks = looks().await;
+    loop {
+        tokio::select! {
+            () = &mut end => return Ok(End::Time),
+            () = &mut stopped => return Ok(End::Stop),
+            _ = looks.tick() => {
+                watch.look();
+                observer.look(&watch.named());
+            }
+            events = watch.next() => {
+                let events = events.context("cannot read evidence")?;
+                watch.keep(events);
+            }
+        }
+    }
+}
+
+fn top(text: &str) -> Result<usize, String> {
+    let most = 1 << 20;
+    let number = text
+        .parse()
+        .map_err(|_| format!("{text} is not a number"))?;
+    if (MAX_OWNERS..=most).contains(&number) {
+        Ok(number)
+    } else {
+        Err(format!("it must be from {MAX_OWNERS} to {most}"))
+    }
+}
