@@ -16,6 +16,7 @@ mod life;
 mod limits;
 mod loads;
 mod owners;
+mod recorded;
 mod recovery;
 mod runner;
 mod signals;
@@ -90,6 +91,7 @@ pub const ALL: &[Scenario] = &[
     scenario("memcg_softirq", 120, truth::memcg_softirq).counting(),
     scenario("v1_tcpmem", 120, truth::v1_tcpmem).counting(),
     scenario("recovers", 180, recovery::recovers).once(),
+    scenario("recorded", 120, recorded::recorded).once(),
     scenario("no_bpf", 60, limits::no_bpf).once(),
     scenario("repair", 90, limits::repair).counting(),
     scenario("queues", 90, limits::queues).counting(),
