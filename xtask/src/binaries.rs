@@ -17,14 +17,18 @@ pub(crate) fn build(cache: &Cache) -> Result<Vec<PathBuf>> {
     programs(cache, &["tracer", "tests"])
 }
 
+/// Builds tcpress and returns where cargo put it.
+pub(crate) fn tcpress(cache: &Cache) -> Result<PathBuf> {
+    let programs = programs(cache, &["tracer"])?;
+    let mut programs = programs.into_iter();
+    let tcpress = programs.find(|path| path.ends_with("tcpress"));
+    tcpress.context("cargo built no tcpress")
+}
+
 /// Builds tcpress and becomes it.
 pub(crate) fn exec(args: &[String]) -> Result<i32> {
-    let programs = programs(&Cache::open()?, &["tracer"])?;
-    let tcpress = programs
-        .iter()
-        .find(|path| path.ends_with("tcpress"))
-        .context("cargo built no tcpress")?;
-    let error = Command::new(tcpress).args(args).exec();
+    let tcpress = tcpress(&Cache::open()?)?;
+    let error = Command::new(&tcpress).args(args).exec();
     Err(error).with_context(|| format!("cannot start {}", tcpress.display()))
 }
 

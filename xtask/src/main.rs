@@ -21,6 +21,7 @@ mod node;
 mod pairs;
 mod process;
 mod qemu;
+mod replayed;
 mod rust_src;
 mod setup;
 mod sources;

@@ -2,6 +2,7 @@
 //! scenarios count as they report themselves. A failure never stops the rest.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader},
     process::{Command, Stdio},
     time::Instant,
@@ -13,7 +14,9 @@ use crate::{
     cache::Cache,
     e2e, hosts,
     pairs::{self, Job},
-    process, setup,
+    process,
+    qemu::Folder,
+    replayed, setup,
     tally::Tally,
     tools::CARGO_DENY,
     vm::{Parts, Settings},
@@ -53,7 +56,7 @@ pub(crate) fn run(list: &str) -> Result<i32> {
 
     let start = Instant::now();
     match parts {
-        Ok(parts) => scenarios(&mut tally, &parts),
+        Ok(parts) => scenarios(&mut tally, &parts)?,
         Err(error) => tally.fail(format!("virtual machines: {error:#}")),
     }
     tally.took(MACHINES, start.elapsed());
@@ -133,7 +136,10 @@ fn unit(tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
-fn scenarios(tally: &mut Tally, parts: &Parts) {
+fn scenarios(tally: &mut Tally, parts: &Parts) -> Result<()> {
+    let folder = Folder::new()?;
+    let share = folder.path("share");
+    fs::create_dir_all(&share).context("cannot make a folder to share")?;
     let settings = Settings {
         timeout: SCENARIOS_LIMIT,
         ..Settings::default()
@@ -146,7 +152,10 @@ fn scenarios(tally: &mut Tally, parts: &Parts) {
         .map(|kernel| {
             let all = all_on.is_some_and(|it| it.name == kernel.name);
             let option = if all { "" } else { " --kernel-bound" };
-            Job::new(kernel, settings.clone(), &format!("lab scenarios{option}"))
+            let mut settings = settings.clone();
+            // What one of them records is replayed here.
+            settings.share = all.then(|| share.clone());
+            Job::new(kernel, settings, &format!("lab scenarios{option}"))
         })
         .collect();
     jobs.extend(all_on.map(e2e::incident));
@@ -163,4 +172,9 @@ fn scenarios(tally: &mut Tally, parts: &Parts) {
             Err(error) => tally.fail(format!("{}: {error:#}", run.label)),
         }
     }
+    match replayed::check(&share.join("out")) {
+        Ok(()) => tally.pass(),
+        Err(error) => tally.fail(format!("a capture replayed on this host: {error:#}")),
+    }
+    Ok(())
 }

@@ -56,7 +56,10 @@ pub(super) fn recorded() -> Result<Outcome> {
     damaged.expect_code(1)?;
     let damaged = Report::new(serde_json::from_str(&damaged.stdout.join("\n"))?)?;
     checks.that(damaged.summary().contains("damaged capture"), || {
-        format!("a capture without its end is taken for a whole one: {}", damaged.summary())
+        format!(
+            "a capture without its end is taken for a whole one: {}",
+            damaged.summary()
+        )
     });
     checks.finish()?;
     Ok(Outcome::Pass)
