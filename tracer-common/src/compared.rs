@@ -8,7 +8,10 @@ pub const NOT_SEEN: u64 = u64::MAX;
 /// What the kernel compared, in pages; [`NOT_SEEN`] where it compared nothing or did not say.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "user",
+    derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)
+)]
 pub struct Compared {
     /// Pages of TCP memory allocated node-wide.
     pub allocated_pages: u64,

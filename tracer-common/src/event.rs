@@ -11,7 +11,10 @@ pub const ABSENT_U32: u32 = u32::MAX;
 /// never a count.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "user",
+    derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)
+)]
 pub struct EventRecord {
     /// [`crate::ABI_VERSION`].
     pub abi: u32,
@@ -71,7 +74,10 @@ pub mod timeline {
 /// One change of the node's state, or one connection ended for it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "user",
+    derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)
+)]
 pub struct TimelineRecord {
     /// [`crate::ABI_VERSION`].
     pub abi: u32,

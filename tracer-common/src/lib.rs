@@ -5,6 +5,9 @@
 //! A change of any layout raises [`ABI_VERSION`].
 #![no_std]
 
+#[cfg(feature = "user")]
+extern crate std;
+
 pub mod compared;
 pub mod event;
 pub mod flight;

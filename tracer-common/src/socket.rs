@@ -9,7 +9,10 @@ use crate::tally::{TallyKey, count, queue};
 #[derive(
     Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout,
 )]
-#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "user",
+    derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)
+)]
 pub struct Tuple {
     /// Local address, network byte order.
     pub local: [u8; 16],
@@ -29,19 +32,30 @@ crate::pod!(Tuple);
 /// What happened to one socket, keyed by its cookie. Losing an entry never touches a tally.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "user",
+    derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)
+)]
 pub struct SocketState {
     /// Whose socket it is.
     pub owner: TallyKey,
     /// Its addresses at the last failure.
     pub tuple: Tuple,
     /// Segments whose admission failed, by [`queue`].
-    #[cfg_attr(feature = "user", serde(with = "crate::list"))]
+    #[cfg_attr(
+        feature = "user",
+        serde(with = "crate::list"),
+        schemars(with = "std::vec::Vec<u64>")
+    )]
     pub verdicts: [u64; queue::COUNT],
     /// Calls of the prune path.
     pub prunes: u64,
     /// What else happened, by [`count`].
-    #[cfg_attr(feature = "user", serde(with = "crate::list"))]
+    #[cfg_attr(
+        feature = "user",
+        serde(with = "crate::list"),
+        schemars(with = "std::vec::Vec<u64>")
+    )]
     pub counts: [u64; count::PER_SOCKET],
     /// When the last failure was, in nanoseconds of `CLOCK_MONOTONIC`.
     pub last_ns: u64,

@@ -22,7 +22,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
     Immutable,
     KnownLayout,
 )]
-#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "user",
+    derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)
+)]
 pub struct TallyKey {
     /// Id of the socket's cgroup in the default (v2) hierarchy (`sk_cgrp_data`); 0 when it has none.
     pub cgroup_id: u64,
@@ -155,26 +158,53 @@ pub mod stall {
 /// Counts of one owner since the programs were attached. All fields only grow, except `last_*`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
-#[cfg_attr(feature = "user", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(
+    feature = "user",
+    derive(serde::Serialize, serde::Deserialize, schemars::JsonSchema)
+)]
 pub struct TallyValue {
     /// Verdicts on segments whose admission failed, by [`slot`]. The sum over `queue::RCV` and
     /// `queue::SEND_RCVQ` is the kernel's `TCPRcvQDrop`, that over `queue::OFO` its `TCPOFODrop`.
-    #[cfg_attr(feature = "user", serde(with = "crate::list"))]
+    #[cfg_attr(
+        feature = "user",
+        serde(with = "crate::list"),
+        schemars(with = "std::vec::Vec<u64>")
+    )]
     pub verdicts: [u64; VERDICT_SLOTS],
     /// When evidence was last sent, by [`slot`], in nanoseconds of `CLOCK_MONOTONIC`.
-    #[cfg_attr(feature = "user", serde(with = "crate::list"))]
+    #[cfg_attr(
+        feature = "user",
+        serde(with = "crate::list"),
+        schemars(with = "std::vec::Vec<u64>")
+    )]
     pub last_evidence_ns: [u64; VERDICT_SLOTS],
     /// Calls of the prune path by the limit that called for it; the sum is `PruneCalled`.
-    #[cfg_attr(feature = "user", serde(with = "crate::list"))]
+    #[cfg_attr(
+        feature = "user",
+        serde(with = "crate::list"),
+        schemars(with = "std::vec::Vec<u64>")
+    )]
     pub prunes: [u64; limit::COUNT],
     /// How many prunes kept the CPU how long, by [`stall`].
-    #[cfg_attr(feature = "user", serde(with = "crate::list"))]
+    #[cfg_attr(
+        feature = "user",
+        serde(with = "crate::list"),
+        schemars(with = "std::vec::Vec<u64>")
+    )]
     pub stalls: [u64; stall::BUCKETS],
     /// How many of these prunes spent how much of that in `tcp_collapse`, by [`stall`].
-    #[cfg_attr(feature = "user", serde(with = "crate::list"))]
+    #[cfg_attr(
+        feature = "user",
+        serde(with = "crate::list"),
+        schemars(with = "std::vec::Vec<u64>")
+    )]
     pub collapses: [u64; stall::BUCKETS],
     /// What else happened, by [`count`].
-    #[cfg_attr(feature = "user", serde(with = "crate::list"))]
+    #[cfg_attr(
+        feature = "user",
+        serde(with = "crate::list"),
+        schemars(with = "std::vec::Vec<u64>")
+    )]
     pub counts: [u64; count::COUNT],
     /// Prunes that gave up: `RcvPruned`.
     pub rcv_pruned: u64,

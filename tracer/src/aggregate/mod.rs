@@ -13,6 +13,7 @@ pub use group::Group;
 pub use harm::Harm;
 pub use holding::Holding;
 pub use movement::Movement;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracer_common::{
     TallyKey, TallyValue,
@@ -22,7 +23,7 @@ use tracer_common::{
 use crate::indicators::Counter;
 
 /// What one key did within the window.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Delta {
     /// Whose.
     pub key: TallyKey,

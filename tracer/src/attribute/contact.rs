@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Keys that are looked for where nobody names others: what people use, the last of them documented by Kubernetes.
@@ -10,7 +11,9 @@ pub const DEFAULT_KEYS: [&str; 4] = ["team", "owner", "contact", "app.kubernetes
 pub const VALUE_MAX: usize = 200;
 
 /// One word on whose a pod is.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Contact {
     /// Key of the label or annotation.
     pub key: String,

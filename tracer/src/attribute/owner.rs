@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{contact::Contact, workload::Workload};
 
 /// What an owner is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum OwnerKind {
     /// A Kubernetes pod, or one container of it when `container_id` is known.
@@ -29,7 +32,9 @@ pub enum OwnerKind {
 }
 
 /// Where a name came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Source {
     /// The path of a cgroup.
@@ -45,7 +50,9 @@ pub enum Source {
 }
 
 /// Where a pod's TCP stack is, if not in this kernel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Sandbox {
     /// Kata Containers: a kernel of its own in a virtual machine.
@@ -79,7 +86,9 @@ impl Sandbox {
 }
 
 /// What the container runtime tells of a pod besides its names.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct PodFacts {
     /// What it belongs to.
     pub workload: Option<Workload>,
@@ -90,7 +99,9 @@ pub struct PodFacts {
 }
 
 /// What the container runtime tells of a container.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct ContainerFacts {
     /// Its name in the pod.
     pub name: Option<String>,
@@ -99,7 +110,9 @@ pub struct ContainerFacts {
 }
 
 /// Who holds, suffers or refuses. Two sockets with equal owners are summed.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 pub struct Owner {
     /// What it is.
     pub kind: OwnerKind,

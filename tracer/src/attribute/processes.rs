@@ -10,6 +10,7 @@ use std::{
     time::Instant,
 };
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup_path::{self, PathFacts};
@@ -111,7 +112,7 @@ impl ProcessCgroups {
 }
 
 /// A descriptor of a socket.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Descriptor {
     /// The process that has it.
     pub pid: i32,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracer_common::{EventRecord, SocketState, TallyKey, TimelineRecord, lost, selfcheck};
 
@@ -20,7 +21,7 @@ pub const SCHEMA: &str = "tcpress.capture/v1";
 
 /// One line of a capture. Owners have numbers, by which other records mean them; times of the kernel programs are nanoseconds of
 /// `CLOCK_MONOTONIC`; ids are numbers.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "record", rename_all = "snake_case")]
 pub enum Record {
     /// The first line.
@@ -157,7 +158,9 @@ impl Record {
 }
 
 /// When sockets were looked at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Moment {
     /// At the start of the window.
@@ -169,7 +172,7 @@ pub enum Moment {
 }
 
 /// The first line of a capture: what there is once.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Header {
     /// Always `tcpress.capture/v1`.
     pub schema: String,
@@ -200,6 +203,7 @@ pub struct Header {
     pub memory_end: TcpMemory,
     /// What kernel programs lost, by [`lost::NAMES`].
     #[serde(with = "tracer_common::list")]
+    #[schemars(with = "Vec<u64>")]
     pub losses: [u64; lost::COUNT as usize],
     /// Results of the self-check; null when none was made.
     pub selfcheck: Option<[u64; selfcheck::COUNT as usize]>,

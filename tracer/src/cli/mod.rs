@@ -8,6 +8,7 @@ mod print;
 mod record;
 mod replay;
 mod report;
+mod schema;
 mod trace;
 
 use std::{
@@ -48,6 +49,7 @@ enum Command {
     Report(report::Args),
     Record(record::Args),
     Replay(replay::Args),
+    Schema(schema::Args),
     Trace(trace::Args),
     Doctor(doctor::Args),
 }
@@ -196,6 +198,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => on_one_thread(report::run(&cli.paths, &args)),
         Command::Record(args) => on_one_thread(record::run(&cli.paths, &args)),
         Command::Replay(args) => replay::run(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Trace(args) => on_one_thread(trace::run(&cli.paths, &args)),
         Command::Doctor(args) => doctor::run(&cli.paths, &args),
     };

@@ -1,5 +1,6 @@
 //! Sums of sockets: how many, what they hold, and how it is spread.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::socket::{Socket, TcpState};
@@ -20,7 +21,7 @@ pub fn keep_largest(top: &mut Vec<Socket>, socket: &Socket) {
 }
 
 /// Sockets of one state, summed. Sizes are bytes of `truesize`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Part {
     /// How many.
     pub sockets: u64,

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracer_common::Tuple;
 
@@ -9,7 +10,9 @@ use super::part::Part;
 use crate::indicators::sockstat::Sockstat;
 
 /// State of a TCP socket (`include/net/tcp_states.h`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs, reason = "the names are those of RFC 9293 and of ss")]
 pub enum TcpState {
@@ -51,7 +54,7 @@ impl TcpState {
 }
 
 /// One TCP socket. Sizes are bytes of `truesize` unless named otherwise.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Socket {
     /// Inode number of its network namespace; 0 when that is not known.
     pub netns_inum: u32,
@@ -139,7 +142,7 @@ pub fn address(bytes: &[u8; 16], family: u16, port: u16) -> Option<SocketAddr> {
 }
 
 /// What is used of `INET_DIAG_SKMEMINFO` of a socket, in bytes (`sk_get_meminfo`, `net/core/sock.c`).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct SocketMemory {
     /// Receive side: receive queue and out-of-order queue (`sk_rmem_alloc`).
     pub rmem_alloc: u32,

@@ -4,6 +4,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Most cgroups that are read.
@@ -11,7 +12,7 @@ const MAX_CGROUPS: usize = 4096;
 
 /// Counts of `memory.events.local`: of the cgroup itself, not of those below it. `None` where the kernel has no such
 /// count.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Events {
     /// Charges that went over `memory.high`.
     pub high: Option<u64>,
@@ -78,7 +79,7 @@ impl Events {
 pub type Readings = BTreeMap<u64, Events>;
 
 /// A cgroup to which something happened within the window.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Pressed {
     /// Its id.
     pub id: u64,

@@ -1,9 +1,12 @@
 //! Ours against the kernel's: one row per network namespace and counter.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The counters that are reconciled, as `/proc/net/netstat` names them (`TcpExt`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[allow(
     missing_docs,
     reason = "the names are the kernel's, include/uapi/linux/snmp.h"
@@ -61,7 +64,9 @@ impl Counter {
 }
 
 /// How a row came to be.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum RowState {
     /// The namespace was there at both ends of the window.
@@ -73,7 +78,7 @@ pub enum RowState {
 }
 
 /// One counter of one network namespace.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Row {
     /// Inode number of the namespace; [`super::rows::TOGETHER`] for all of them.
     pub netns_inum: u32,

@@ -3,12 +3,13 @@
 //! Of `sockstat`, `inuse` and `tw` belong to the network namespace; `orphan`, `alloc` and `mem` are of
 //! the whole node even when read in a namespace (`sockstat_seq_show`, `net/ipv4/proc.c`).
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::netstat::number;
 
 /// The line `TCP:` of `/proc/net/sockstat`. A field that is not there or not a number is `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Sockstat {
     /// Sockets in the tables of this namespace.
     pub inuse: Option<u64>,

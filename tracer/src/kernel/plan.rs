@@ -9,6 +9,7 @@ use choice::{missing, probe};
 use hook::Hook;
 use hooks::HOOKS;
 pub use model::{CounterSight, Flavour, Probe, ProbeFlavour, Sight};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
 use crate::indicators::Counter;
 
 /// What tcpress does on this kernel.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Plan {
     /// Every probe, attached or not.
     pub probes: Vec<Probe>,

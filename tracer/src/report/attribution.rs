@@ -1,9 +1,10 @@
 //! How much has an owner: unknown is an owner like others, and its share is told.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What is whose, in sums.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Attribution {
     /// Refusals of all owners; null when nothing was traced.

@@ -1,5 +1,6 @@
 //! The answer of `tcpress doctor`: what this kernel allows, the plan, its price.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Node, Plan};
@@ -9,7 +10,7 @@ use crate::{kernel::Facts, probe::Price as Measured};
 pub const SCHEMA: &str = "tcpress.doctor/v1";
 
 /// What this kernel allows, the plan that follows, and its price.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Checkup {
     /// Always `tcpress.doctor/v1`.
     pub schema: String,
@@ -28,7 +29,7 @@ pub struct Checkup {
 }
 
 /// One thing that tracing needs, or is better with.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Check {
     /// What was looked at.
     pub name: String,
@@ -39,7 +40,7 @@ pub struct Check {
 }
 
 /// What the programs cost while they are loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Price {
     /// Programs attached.
     pub programs: u64,

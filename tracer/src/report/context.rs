@@ -3,13 +3,14 @@
 mod figures;
 mod wait;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use figures::{Cpu, Io, Locks, Memory, Network, NetworkSocket, Psi};
 pub use wait::{ThreadWait, Threads, Wait};
 
 /// What one owner waited for within the window. What could not be read is null, never 0.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Context {
     /// Why what lies in its receive queues is not read; null where nothing was left unread, or that is not known.
@@ -40,7 +41,7 @@ pub struct Context {
 }
 
 /// One of the five states.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Aspect<F: Default> {
     /// Whether the owner waits for it.
@@ -54,7 +55,18 @@ pub struct Aspect<F: Default> {
 
 /// What figures say of one state.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Ruling {
@@ -70,7 +82,18 @@ pub enum Ruling {
 
 /// Why a reader does not read.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Reader {

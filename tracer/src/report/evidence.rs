@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracer_common::{
     Compared, EventRecord, Tuple,
@@ -15,7 +16,7 @@ use super::{Detail, Limit, Owner, TcpMemBytes, state_name};
 use crate::holders::{TcpState, socket};
 
 /// One failed admission.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Evidence {
     /// When.
     pub at: Timestamp,
@@ -92,7 +93,7 @@ pub struct Evidence {
 }
 
 /// A memory cgroup at the instant when it refused.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct FullCgroup {
     /// Its id: that of the socket's own cgroup, or of the one above it whose limit was reached.
@@ -106,7 +107,9 @@ pub struct FullCgroup {
 }
 
 /// Queue that a segment was meant for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Queue {
     /// In order.

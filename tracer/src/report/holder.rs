@@ -1,11 +1,12 @@
 //! Who holds TCP memory, and who of them is accused.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Owner};
 
 /// TCP memory that one owner holds. Sizes are bytes of `truesize` unless named otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Holder {
     /// Who.
@@ -47,7 +48,7 @@ pub struct Holder {
 }
 
 /// Sockets of one owner in one state.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct StateSum {
     /// TCP state, for example `CLOSE-WAIT`.
@@ -76,7 +77,7 @@ pub struct StateSum {
 }
 
 /// One of the sockets that hold most of an owner's memory.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TopSocket {
     /// Local end.
@@ -104,7 +105,7 @@ pub struct TopSocket {
 }
 
 /// A holder that explains the limit that refused.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Culprit {
     /// What it holds.

@@ -1,10 +1,11 @@
 //! What was lost, and what could not be seen.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracer_common::lost;
 
 /// What could not be kept within the window. All numbers are null when nothing was traced.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Losses {
     /// Evidence that found the ring buffer full. Counts are not touched.
@@ -44,7 +45,7 @@ pub struct Losses {
 }
 
 /// A program of which runs were skipped.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ProgramMisses {
     /// Its name in the kernel object.

@@ -1,5 +1,6 @@
 //! Memory cgroups under pressure.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Owner;
@@ -11,7 +12,7 @@ const SOCKETS_MATTER: u64 = 10;
 /// A memory cgroup to which something happened within the window. From 6.1 on a full one hardly ever refuses a segment:
 /// it keeps the windows of its sockets small instead, and this is where that shows. Counts are of the cgroup itself, not of
 /// those below it; null where the kernel does not count.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct MemcgPressure {
     /// Whose it is; a slice above several pods is nobody's alone.

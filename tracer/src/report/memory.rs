@@ -1,11 +1,12 @@
 //! TCP memory of the node.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Owner;
 
 /// Node-wide TCP memory: one account for all network namespaces.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TcpMemory {
     /// Memory allocated.
@@ -33,7 +34,7 @@ pub struct TcpMemory {
 }
 
 /// What is allocated against what sockets were found to hold, at the time of the scan that speaks for the window.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Explained {
     /// What was found, over `allocated_bytes`. It may be above 1, as far as `reserve_bytes` reaches; null when nothing was allocated.
@@ -54,7 +55,7 @@ pub struct Explained {
 }
 
 /// An owner whose sockets put the node under memory pressure, or were at hand when it ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Pressure {
     /// Who. The node's state is nobody's alone: this is who came last, not who holds the memory.
@@ -66,7 +67,7 @@ pub struct Pressure {
 }
 
 /// Where a figure of allocated memory comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AllocatedSource {
     /// The largest figure that the kernel compared with the limit at a failed admission in the window.
@@ -76,7 +77,7 @@ pub enum AllocatedSource {
 }
 
 /// The three marks of `net.ipv4.tcp_mem`, in bytes.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TcpMemBytes {
     /// Below it the kernel does not care.
     pub low: u64,

@@ -17,6 +17,7 @@ pub mod owner;
 pub mod plan;
 pub mod reconciliation;
 pub mod recovery;
+pub mod schema;
 pub mod selfcheck;
 pub mod source;
 mod state;
@@ -27,6 +28,7 @@ pub mod victim;
 #[cfg(test)]
 pub(crate) mod tests;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use attribution::Attribution;
@@ -58,7 +60,7 @@ pub const SCHEMA: &str = "tcpress.report/v1";
 
 /// One report: who fills the TCP memory of a node, who suffers, and which limit refused. Ids are decimal
 /// strings, counts are numbers, sizes are bytes; what could not be read is null, never 0.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// Always `tcpress.report/v1`.
     pub schema: String,

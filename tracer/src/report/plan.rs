@@ -1,12 +1,13 @@
 //! What the kernel let us see.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Reconciliation;
 use crate::{kernel::plan, probe::Sizes};
 
 /// What tcpress does on this kernel.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Plan {
     /// Why nothing was traced; null when something was.
@@ -22,7 +23,7 @@ pub struct Plan {
 }
 
 /// The maps of the kernel programs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Maps {
     /// Memory that they take, as the kernel accounts it; null where it does not say.
@@ -61,7 +62,7 @@ impl Maps {
 }
 
 /// One probe.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Probe {
     /// Kernel function or tracepoint.
@@ -75,7 +76,7 @@ pub struct Probe {
 }
 
 /// How well a counter is seen.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct CounterSight {
     /// Name in `/proc/net/netstat`.
@@ -87,7 +88,7 @@ pub struct CounterSight {
 }
 
 /// How well something is seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Sight {
     /// Counted as the kernel counts.

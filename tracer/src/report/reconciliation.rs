@@ -1,11 +1,12 @@
 //! Our counts against the kernel's.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::indicators::{Row, RowState};
 
 /// One counter of one network namespace. Flat, so that it loads into any table.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Reconciliation {
     /// Inode number of the namespace; 0, which none has, for all of them together: only where some found no room in any table,
@@ -28,7 +29,7 @@ pub struct Reconciliation {
 }
 
 /// Life of a network namespace within the window.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum NetnsState {
     /// There at both ends.

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracer_common::selfcheck::{CALLS, COMPARED, COUNT, COUNTERS, WRONG};
 
 /// Every call of `tcp_try_rmem_schedule` within the window, judged by us and compared with the kernel's
 /// own counters before and after that call.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Selfcheck {
     /// Calls that began.

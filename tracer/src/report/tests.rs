@@ -14,3 +14,4 @@ mod hostile;
 pub(crate) mod incident;
 mod kinds;
 mod node;
+mod schema;

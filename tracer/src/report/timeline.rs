@@ -1,13 +1,14 @@
 //! Changes of the node's state: memory pressure, connections ended for want of memory, orphans.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracer_common::{TimelineRecord, event::timeline};
 
 use super::Owner;
 
 /// One moment.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Moment {
     /// When.
     pub at: Timestamp,
@@ -33,7 +34,9 @@ pub struct Moment {
 }
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The node came under TCP memory pressure (`TCPMemoryPressures`).

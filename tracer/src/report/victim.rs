@@ -1,12 +1,13 @@
 //! Who suffered.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Context, Limit, Owner};
 use crate::aggregate::stall;
 
 /// What one owner suffered within the window. A figure that could not be seen is null.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Victim {
     /// Who.
@@ -63,7 +64,7 @@ pub struct Victim {
 }
 
 /// Data that vanished without any counter of the kernel.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Uncounted {
     /// Out-of-order skbs that later data covered whole; null where the kernel gives no reason for a drop.
@@ -74,7 +75,7 @@ pub struct Uncounted {
 
 /// How long single prunes kept the CPU, in nanoseconds, each within an eighth of its value; beyond 67 ms a
 /// lower bound.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct StallPercentiles {
     /// Half of the prunes took no longer.
@@ -127,7 +128,7 @@ pub const LOSSES_BESIDES: [(&str, &str); 4] = [
 ];
 
 /// Refusals by queue.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Refusals {
     /// In order, meant for the receive queue (`TCPRcvQDrop`).
@@ -151,7 +152,7 @@ impl Refusals {
 }
 
 /// Refusals or prunes by limit; null where the limit could not be seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RefusalsByLimit {
     /// By the socket's own receive buffer.
@@ -165,7 +166,7 @@ pub struct RefusalsByLimit {
 }
 
 /// Refusals by how a limit refused; null where that could not be seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct RefusalsByDetail {
     /// By `tcp_mem`: over its high mark.
@@ -179,7 +180,7 @@ pub struct RefusalsByDetail {
 }
 
 /// What one socket suffered.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct VictimSocket {
     /// Local address and port; null when the address family is not known.

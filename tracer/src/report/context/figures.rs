@@ -1,10 +1,11 @@
 //! Figures of the five states. Times are nanoseconds, sizes bytes; a share is a part of the window, 0 to 1. What could not be
 //! read is null, never 0.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Pressure stall information (`Documentation/accounting/psi.rst`): how much of the window tasks were kept from working.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Psi {
     /// Part of the window in which at least one task was kept; null where there was only one reading.
@@ -24,7 +25,7 @@ impl Psi {
 }
 
 /// Waiting for disks.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Io {
     /// Of the owner's cgroup; null where the kernel has none for it.
@@ -45,7 +46,7 @@ pub struct Io {
 }
 
 /// Waiting for CPU time.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Cpu {
     /// CPU time used by the owner's cgroup.
@@ -77,7 +78,7 @@ pub struct Cpu {
 }
 
 /// Waiting for another thread.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Locks {
     /// Threads that waited for one and the same lock nearly every time they were looked at.
@@ -93,7 +94,7 @@ pub struct Locks {
 }
 
 /// Waiting for user-space memory.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Memory {
     /// The cgroup with the least room, at or above the owner's.
@@ -129,7 +130,7 @@ pub struct Memory {
 }
 
 /// Loss on the wire, and waiting for a peer. Counts are those of the owner's network namespaces.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Network {
     /// Segments received.
@@ -165,7 +166,7 @@ pub struct Network {
 }
 
 /// What `tcp_info` tells of one socket.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct NetworkSocket {
     /// Local address and port.

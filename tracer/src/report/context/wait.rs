@@ -1,10 +1,22 @@
 //! What threads were found to do.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What a thread was found to do.
 #[derive(
-    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize,
+    Clone,
+    Copy,
+    Debug,
+    Default,
+    PartialEq,
+    Eq,
+    Hash,
+    PartialOrd,
+    Ord,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Wait {
@@ -37,7 +49,7 @@ pub enum Wait {
 }
 
 /// What the threads of the processes that hold an owner's sockets did each time they were looked at.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Threads {
     /// Processes that were looked at.
@@ -72,7 +84,7 @@ impl Threads {
 }
 
 /// One thing that threads did.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct ThreadWait {
     /// What.

@@ -2,9 +2,10 @@
 
 use std::{fs, path::PathBuf};
 
+use super::schema;
 use crate::{
     output::{Format, json, render, table, ticket::validate},
-    report::Report,
+    report::{Report, schema::Document},
 };
 
 /// Compares with golden files, JSON and table; `TCPRESS_BLESS=1` writes them anew.
@@ -16,6 +17,11 @@ pub(super) fn check(name: &str, report: &Report) {
         assert!(line.chars().count() <= 100, "wider than a page: {line}");
     }
     let json = json::pretty(report).unwrap();
+    let value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        schema::faults(Document::Report, &value),
+        Vec::<String>::new()
+    );
     let back: Report = serde_json::from_str(&json).unwrap();
     assert_eq!(&back, report, "what is written comes back");
     compare(&format!("{name}.json"), &json);

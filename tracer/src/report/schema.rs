@@ -1,0 +1,53 @@
+//! The JSON Schema (draft 2020-12) of each document, made from the types that are written, with their docstrings.
+
+use schemars::{JsonSchema, generate::SchemaSettings};
+use serde_json::Value;
+
+use super::{Checkup, Evidence, Report};
+use crate::capture::Record;
+
+/// A document that has a schema.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Document {
+    /// A report (`tcpress.report/v1`).
+    #[default]
+    Report,
+    /// One line of a capture (`tcpress.capture/v1`).
+    Capture,
+    /// One line of `tcpress trace -o ndjson`.
+    Trace,
+    /// What `tcpress doctor -o json` prints (`tcpress.doctor/v1`).
+    Doctor,
+}
+
+impl Document {
+    /// Every one.
+    pub const ALL: [Self; 4] = [Self::Report, Self::Capture, Self::Trace, Self::Doctor];
+
+    /// Name of its file in `docs/schema`.
+    #[must_use]
+    pub const fn file(self) -> &'static str {
+        match self {
+            Self::Report => "report-v1.json",
+            Self::Capture => "capture-v1.json",
+            Self::Trace => "trace-v1.json",
+            Self::Doctor => "doctor-v1.json",
+        }
+    }
+
+    /// Its schema. What a field may lack, because an older version did not write it, is not required.
+    #[must_use]
+    pub fn schema(self) -> Value {
+        match self {
+            Self::Report => of::<Report>(),
+            Self::Capture => of::<Record>(),
+            Self::Trace => of::<Evidence>(),
+            Self::Doctor => of::<Checkup>(),
+        }
+    }
+}
+
+fn of<T: JsonSchema>() -> Value {
+    let generator = SchemaSettings::draft2020_12().into_generator();
+    generator.into_root_schema_for::<T>().to_value()
+}
