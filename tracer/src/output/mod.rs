@@ -9,5 +9,6 @@ pub mod size;
 pub mod table;
 pub mod text;
 pub mod ticket;
+mod words;
 
 pub use format::{Format, render};

@@ -1,10 +1,8 @@
 //! The verdict: one line, then why, then what to do.
 
-use std::time::Duration;
-
 use super::{heading, paragraph};
 use crate::{
-    output::{size, text},
+    output::{text, words},
     report::{Advice, Kind, Verdict},
 };
 
@@ -52,26 +50,7 @@ fn action(out: &mut String, number: usize, advice: &Advice) {
     if let Some(line) = &advice.command {
         command(out, "     ", line);
     }
-    let mut words = vec![advice.effect.clone()];
-    if let Some(fill) = advice.predicted_fill {
-        words.push(format!("Fill afterwards {}.", size::percent(fill)));
-    }
-    if let Some(ms) = advice.full_again_ms {
-        let time =
-            size::nanos(u64::try_from(Duration::from_millis(ms).as_nanos()).unwrap_or(u64::MAX));
-        words.push(format!("Full again in {time} at the growth measured."));
-    }
-    for (name, text) in [
-        ("Hits", &advice.affected),
-        ("Cost", &advice.cost),
-        ("Risk", &advice.risk),
-        ("Undo", &advice.undo),
-    ] {
-        if !["", "None.", "None needed.", "Nobody."].contains(&text.as_str()) {
-            words.push(format!("{name}: {text}"));
-        }
-    }
-    paragraph(out, "     ", &words.join(" "));
+    paragraph(out, "     ", &words::advice::sentence(advice));
 }
 
 /// A command stands on a line of its own, whole, so that it can be copied.

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The reason where there is one, and the five rulings.
-pub(super) fn words(context: &Context) -> String {
+pub(in crate::output) fn sentence(context: &Context) -> String {
     let reader = context.reader.map(|reader| match reader {
         Reader::Unknown => format!("reader: {}", context.reader_words),
         _ => format!("reader {}: {}", reader.name(), context.reader_words),
