@@ -2,7 +2,9 @@
 
 mod common;
 
+use std::fs;
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::{Command, Output};
 
 use tcpress_lab::sys;
@@ -51,6 +53,10 @@ fn help_of_each_command_is_data_on_stdout() {
             ],
         ),
         ("trace --help", vec!["--duration", "ndjson"]),
+        (
+            "schema --help",
+            vec!["report", "capture", "trace", "doctor"],
+        ),
         ("doctor --help", vec!["json"]),
     ];
     for (arguments, wanted) in words {
@@ -96,6 +102,23 @@ fn version_is_told() {
         text(&got.stdout).trim(),
         concat!("tcpress ", env!("CARGO_PKG_VERSION"))
     );
+}
+
+#[test]
+fn schemas_are_those_in_the_documentation() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema");
+    for (arguments, file) in [
+        ("schema", "report-v1.json"),
+        ("schema report", "report-v1.json"),
+        ("schema capture", "capture-v1.json"),
+        ("schema trace", "trace-v1.json"),
+        ("schema doctor", "doctor-v1.json"),
+    ] {
+        let got = output(tcpress(arguments));
+        assert_eq!(got.status.code(), Some(0), "{arguments}");
+        let published = fs::read_to_string(folder.join(file)).unwrap();
+        assert!(text(&got.stdout) == published, "{arguments}");
+    }
 }
 
 #[test]

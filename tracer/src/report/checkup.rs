@@ -13,6 +13,7 @@ pub const SCHEMA: &str = "tcpress.doctor/v1";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Checkup {
     /// Always `tcpress.doctor/v1`.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
     /// Version of tcpress that wrote it.
     pub tcpress: String,

@@ -68,6 +68,7 @@ pub struct Aspect<F: Default> {
     Deserialize,
     JsonSchema,
 )]
+#[schemars(transform = crate::report::schema::open)]
 #[serde(rename_all = "snake_case")]
 pub enum Ruling {
     /// The owner waits for it.
@@ -95,6 +96,7 @@ pub enum Ruling {
     Deserialize,
     JsonSchema,
 )]
+#[schemars(transform = crate::report::schema::open)]
 #[serde(rename_all = "snake_case")]
 pub enum Reader {
     /// Its threads wait for disks.

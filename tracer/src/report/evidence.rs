@@ -110,6 +110,7 @@ pub struct FullCgroup {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
+#[schemars(transform = crate::report::schema::open)]
 #[serde(rename_all = "snake_case")]
 pub enum Queue {
     /// In order.

@@ -1,7 +1,7 @@
 //! What was lost, and what could not be seen.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use tracer_common::lost;
 
 /// What could not be kept within the window. All numbers are null when nothing was traced.
@@ -28,7 +28,10 @@ pub struct Losses {
     pub suppressed_evidence: Option<u64>,
     /// Programs of which the kernel skipped runs, because they were running on that CPU already; null
     /// where the kernel does not tell. Most hooks have two copies of their program, so that the other one
-    /// sees what one misses.
+    /// sees what one misses. The first versions wrote one number, of all programs together: it is read as a
+    /// program `all`.
+    #[serde(deserialize_with = "misses")]
+    #[schemars(with = "Option<Misses>")]
     pub recursion_misses: Option<Vec<ProgramMisses>>,
     /// Most events that may be missing from a count for that reason; null where the kernel does not tell.
     pub possible_misses: Option<u64>,
@@ -52,6 +55,32 @@ pub struct ProgramMisses {
     pub program: String,
     /// Runs that were skipped within the window.
     pub misses: u64,
+}
+
+/// Name of the one program that stands for all.
+const ALL_PROGRAMS: &str = "all";
+
+/// What stands under `recursion_misses`.
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Misses {
+    /// By program.
+    ByProgram(Vec<ProgramMisses>),
+    /// All programs together, as the first versions wrote it.
+    Sum(u64),
+}
+
+fn misses<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Vec<ProgramMisses>>, D::Error> {
+    Ok(
+        Option::<Misses>::deserialize(from)?.map(|misses| match misses {
+            Misses::ByProgram(programs) => programs,
+            Misses::Sum(0) => Vec::new(),
+            Misses::Sum(misses) => vec![ProgramMisses {
+                program: ALL_PROGRAMS.to_owned(),
+                misses,
+            }],
+        }),
+    )
 }
 
 impl Losses {

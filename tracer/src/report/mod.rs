@@ -63,6 +63,7 @@ pub const SCHEMA: &str = "tcpress.report/v1";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// Always `tcpress.report/v1`.
+    #[schemars(extend("const" = SCHEMA))]
     pub schema: String,
     /// Version of tcpress that wrote it.
     pub tcpress: String,

@@ -23,6 +23,7 @@ use crate::attribute::{self, workload::WorkloadKind};
     Deserialize,
     JsonSchema,
 )]
+#[schemars(transform = crate::report::schema::open)]
 #[serde(rename_all = "snake_case")]
 pub enum OwnerKind {
     /// A Kubernetes pod.

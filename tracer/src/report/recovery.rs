@@ -62,6 +62,7 @@ pub struct Item {
     Deserialize,
     JsonSchema,
 )]
+#[schemars(transform = crate::report::schema::open)]
 #[serde(rename_all = "snake_case")]
 pub enum Figure {
     /// Fill of the node's TCP memory, 0 to 1 and above.

@@ -1,7 +1,8 @@
-//! The JSON Schema (draft 2020-12) of each document, made from the types that are written, with their docstrings.
+//! The JSON Schema (draft 2020-12) of each document, made from the types that are written, with their docstrings. A field that an
+//! older version did not write is not required; fields that a schema does not know are allowed, because documents grow.
 
-use schemars::{JsonSchema, generate::SchemaSettings};
-use serde_json::Value;
+use schemars::{JsonSchema, Schema, generate::SchemaSettings};
+use serde_json::{Value, json};
 
 use super::{Checkup, Evidence, Report};
 use crate::capture::Record;
@@ -35,7 +36,7 @@ impl Document {
         }
     }
 
-    /// Its schema. What a field may lack, because an older version did not write it, is not required.
+    /// Its schema.
     #[must_use]
     pub fn schema(self) -> Value {
         match self {
@@ -50,4 +51,16 @@ impl Document {
 fn of<T: JsonSchema>() -> Value {
     let generator = SchemaSettings::draft2020_12().into_generator();
     generator.into_root_schema_for::<T>().to_value()
+}
+
+/// For enums with a variant for what a later version may say: the known names, each with its meaning, or any other.
+pub(super) fn open(schema: &mut Schema) {
+    let Some(Value::Array(mut names)) = schema.remove("oneOf") else {
+        return;
+    };
+    names.push(json!({
+        "type": "string",
+        "description": "One that a later version has added.",
+    }));
+    schema.insert("anyOf".to_owned(), Value::Array(names));
 }

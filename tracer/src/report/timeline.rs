@@ -37,6 +37,7 @@ pub struct Moment {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
+#[schemars(transform = crate::report::schema::open)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The node came under TCP memory pressure (`TCPMemoryPressures`).

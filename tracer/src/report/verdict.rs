@@ -21,6 +21,7 @@ use super::context::Reader;
     Deserialize,
     JsonSchema,
 )]
+#[schemars(transform = crate::report::schema::open)]
 #[serde(rename_all = "snake_case")]
 pub enum Limit {
     /// The socket's own receive buffer.
@@ -153,6 +154,7 @@ impl Basis {
     Deserialize,
     JsonSchema,
 )]
+#[schemars(transform = crate::report::schema::open)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// TCP memory of the node is taken by sockets that somebody has forgotten.
@@ -205,6 +207,7 @@ impl Kind {
 #[derive(
     Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema,
 )]
+#[schemars(transform = crate::report::schema::open)]
 #[serde(rename_all = "snake_case")]
 pub enum Leak {
     /// The peer has closed, the application never does.

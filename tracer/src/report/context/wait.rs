@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
     Deserialize,
     JsonSchema,
 )]
+#[schemars(transform = crate::report::schema::open)]
 #[serde(rename_all = "snake_case")]
 pub enum Wait {
     /// On a CPU, or in a run queue.
