@@ -17,6 +17,7 @@ mod fixture;
 pub mod holders;
 pub mod indicators;
 pub mod kernel;
+pub mod merge;
 pub mod output;
 pub mod probe;
 pub mod report;

@@ -3,6 +3,7 @@
 
 mod doctor;
 mod follow;
+mod merge;
 mod observe;
 mod print;
 mod record;
@@ -49,6 +50,7 @@ enum Command {
     Report(report::Args),
     Record(record::Args),
     Replay(replay::Args),
+    Merge(merge::Args),
     Schema(schema::Args),
     Trace(trace::Args),
     Doctor(doctor::Args),
@@ -89,6 +91,9 @@ struct Paths {
         default_values = contact::DEFAULT_KEYS
     )]
     contact_key: Vec<String>,
+    /// Label of this node, such as its pool or its zone, by which `merge` tells what affected nodes share; may be given more than once.
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = label, env = "TCPRESS_NODE_LABELS", value_delimiter = ',')]
+    node_label: Vec<(String, String)>,
     /// Type information of the running kernel.
     #[arg(
         long,
@@ -179,6 +184,14 @@ impl Bounds {
     }
 }
 
+fn label(text: &str) -> Result<(String, String), String> {
+    let (key, value) = text
+        .split_once('=')
+        .filter(|(key, _)| !key.is_empty())
+        .ok_or_else(|| format!("{text} is not KEY=VALUE"))?;
+    Ok((key.to_owned(), value.to_owned()))
+}
+
 fn ring_bytes(text: &str) -> Result<u32, String> {
     let bytes: u32 = text
         .parse()
@@ -198,6 +211,7 @@ pub fn main() -> ExitCode {
         Command::Report(args) => on_one_thread(report::run(&cli.paths, &args)),
         Command::Record(args) => on_one_thread(record::run(&cli.paths, &args)),
         Command::Replay(args) => replay::run(&args),
+        Command::Merge(args) => merge::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Trace(args) => on_one_thread(trace::run(&cli.paths, &args)),
         Command::Doctor(args) => doctor::run(&cli.paths, &args),

@@ -69,7 +69,8 @@ pub(super) async fn window(
     live.settle(&mut attributor);
     start.memcgs = sources.memory_events(&attributor);
     start.memory.reserve_pages = reserve::pages(&sources.proc, &paths.btf, start.memory.page_size);
-    let node = node(&sources.proc, start.memory.page_size);
+    let mut node = node(&sources.proc, start.memory.page_size);
+    node.labels.extend(paths.node_label.iter().cloned());
     let (observation, end) = if args.duration.is_zero() {
         let plan = Plan::impossible("a snapshot traces nothing".to_owned());
         let observer = observer(&sources, &attributor, &start.scan);

@@ -48,7 +48,7 @@ pub fn one_line(report: &Report) -> String {
     text::clean(line, usize::MAX)
 }
 
-pub(super) fn paragraph(out: &mut String, indent: &str, sentence: &str) {
+pub(in crate::output) fn paragraph(out: &mut String, indent: &str, sentence: &str) {
     for line in text::wrap(sentence, PAGE - indent.chars().count()) {
         out.push_str(indent);
         out.push_str(&line);
@@ -64,7 +64,7 @@ fn fact(out: &mut String, label: &str, sentence: &str) {
     }
 }
 
-pub(super) fn heading(out: &mut String, title: &str) {
+pub(in crate::output) fn heading(out: &mut String, title: &str) {
     out.push_str(&format!("\n{title}\n"));
 }
 

@@ -12,6 +12,7 @@ pub mod inputs;
 pub mod losses;
 pub mod memcg;
 pub mod memory;
+pub mod merged;
 pub mod node;
 pub mod owner;
 pub mod plan;
@@ -51,8 +52,8 @@ pub use state::state_name;
 pub use timeline::Moment;
 pub use verdict::{Advice, Basis, Check, Confidence, Detail, Kind, Leak, Limit, RuledOut, Verdict};
 pub use victim::{
-    LOSSES_BESIDES, Refusals, RefusalsByDetail, RefusalsByLimit, StallPercentiles, Uncounted,
-    Victim, VictimSocket,
+    LOSSES_BESIDES, Refusals, RefusalsByDetail, RefusalsByLimit, StallBucket, StallPercentiles,
+    Uncounted, Victim, VictimSocket,
 };
 
 /// Name and version of the document.

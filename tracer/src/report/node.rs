@@ -1,5 +1,7 @@
 //! When and where a report was measured.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,9 @@ pub struct Node {
     /// Host name.
     #[serde(rename = "host.name")]
     pub host_name: String,
+    /// Labels of the node, as far as they were given: its pool, its zone.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
     /// Release of the running kernel.
     pub kernel: String,
     /// Machine architecture as the kernel names it.

@@ -4,7 +4,7 @@
 use schemars::{JsonSchema, Schema, generate::SchemaSettings};
 use serde_json::{Value, json};
 
-use super::{Checkup, Evidence, Report};
+use super::{Checkup, Evidence, Report, merged::Merged};
 use crate::capture::Record;
 
 /// A document that has a schema.
@@ -13,6 +13,8 @@ pub enum Document {
     /// A report (`tcpress.report/v1`).
     #[default]
     Report,
+    /// Joined reports (`tcpress.merge/v1`).
+    Merge,
     /// One line of a capture (`tcpress.capture/v1`).
     Capture,
     /// One line of `tcpress trace -o ndjson`.
@@ -23,13 +25,20 @@ pub enum Document {
 
 impl Document {
     /// Every one.
-    pub const ALL: [Self; 4] = [Self::Report, Self::Capture, Self::Trace, Self::Doctor];
+    pub const ALL: [Self; 5] = [
+        Self::Report,
+        Self::Merge,
+        Self::Capture,
+        Self::Trace,
+        Self::Doctor,
+    ];
 
     /// Name of its file in `docs/schema`.
     #[must_use]
     pub const fn file(self) -> &'static str {
         match self {
             Self::Report => "report-v1.json",
+            Self::Merge => "merge-v1.json",
             Self::Capture => "capture-v1.json",
             Self::Trace => "trace-v1.json",
             Self::Doctor => "doctor-v1.json",
@@ -41,6 +50,7 @@ impl Document {
     pub fn schema(self) -> Value {
         match self {
             Self::Report => of::<Report>(),
+            Self::Merge => of::<Merged>(),
             Self::Capture => of::<Record>(),
             Self::Trace => of::<Evidence>(),
             Self::Doctor => of::<Checkup>(),

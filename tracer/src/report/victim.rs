@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Context, Limit, Owner};
 use crate::aggregate::stall;
+use tracer_common::tally::stall::{BUCKETS, bounds};
 
 /// What one owner suffered within the window. A figure that could not be seen is null.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -51,6 +52,8 @@ pub struct Victim {
     pub stall_ns: Option<u64>,
     /// How long single prunes kept it; null when there were none.
     pub stall_percentiles: Option<StallPercentiles>,
+    /// How many prunes kept it how long, shortest first; only buckets that hold some. Those of several reports can be added up.
+    pub stall_buckets: Vec<StallBucket>,
     /// The part of `stall_ns` that `tcp_collapse` took; null where it cannot be watched.
     pub collapse_ns: Option<u64>,
     /// How long single prunes spent there; null where it cannot be watched, and when none did.
@@ -86,6 +89,42 @@ pub struct StallPercentiles {
     pub p999_ns: u64,
     /// All of them.
     pub max_ns: u64,
+}
+
+/// Prunes that kept the CPU for a time within these bounds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct StallBucket {
+    /// Shortest time, in nanoseconds; the first bucket, of 1,024, holds what was shorter too.
+    pub from_ns: u64,
+    /// What was shorter than this, in nanoseconds; the last bucket, of 2^26, holds what was longer too.
+    pub to_ns: u64,
+    /// How many.
+    pub count: u64,
+}
+
+impl StallBucket {
+    /// Those that hold some.
+    #[must_use]
+    pub fn of(buckets: &[u64; BUCKETS]) -> Vec<Self> {
+        let all = buckets.iter().enumerate();
+        all.filter(|(_, count)| **count > 0)
+            .map(|(bucket, &count)| {
+                let (from_ns, to_ns) = bounds(bucket);
+                Self {
+                    from_ns,
+                    to_ns,
+                    count,
+                }
+            })
+            .collect()
+    }
+
+    /// Its place among the buckets of the kernel programs; `None` where it is none of them.
+    #[must_use]
+    pub fn place(&self) -> Option<usize> {
+        (0..BUCKETS).find(|&bucket| bounds(bucket) == (self.from_ns, self.to_ns))
+    }
 }
 
 impl From<stall::Percentiles> for StallPercentiles {

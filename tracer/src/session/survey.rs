@@ -1,6 +1,6 @@
 //! What can be read without kernel programs, at one time.
 
-use std::{fs, path::Path, sync::Arc};
+use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
 use jiff::Timestamp;
 
@@ -102,6 +102,7 @@ pub fn node(proc: &Path, page_size: u64) -> Node {
         k8s_node_name: std::env::var("NODE_NAME")
             .ok()
             .filter(|name| !name.is_empty()),
+        labels: BTreeMap::new(),
         host_name: kernel("hostname"),
         kernel: kernel("osrelease"),
         arch: std::env::consts::ARCH.to_owned(),

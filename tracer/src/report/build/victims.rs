@@ -12,8 +12,8 @@ use crate::{
     indicators::Counter,
     kernel::plan::Sight,
     report::{
-        self, Inputs, Limit, Refusals, RefusalsByDetail, RefusalsByLimit, Uncounted, Victim,
-        VictimSocket, evidence, inputs::MAX_SOCKETS,
+        self, Inputs, Limit, Refusals, RefusalsByDetail, RefusalsByLimit, StallBucket, Uncounted,
+        Victim, VictimSocket, evidence, inputs::MAX_SOCKETS,
     },
 };
 
@@ -115,6 +115,7 @@ fn victim(inputs: &Inputs<'_>, harm: &Harm) -> Victim {
         }),
         stall_ns: Some(harm.stall_ns),
         stall_percentiles: stall::percentiles(&harm.stalls).map(Into::into),
+        stall_buckets: StallBucket::of(&harm.stalls),
         collapse_ns: collapse.then_some(harm.collapse_ns),
         collapse_percentiles: collapse
             .then(|| stall::percentiles(&harm.collapses).map(Into::into))

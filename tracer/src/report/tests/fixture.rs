@@ -142,6 +142,7 @@ impl Fixture {
             .collect();
         Self {
             node: Node {
+                labels: BTreeMap::new(),
                 k8s_node_name: Some("node-7".into()),
                 host_name: "node-7.example".into(),
                 kernel: "6.1.0-32-amd64".into(),
