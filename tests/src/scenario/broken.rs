@@ -1,6 +1,8 @@
 //! Probes broken on purpose, behind the back of the plan: a wrong count must not look right. Each break shows in a residual that is
 //! not 0 or in the self-check, and the report says in words that its counts are not exact.
 
+use std::sync::Arc;
+
 use anyhow::{Context, Result, anyhow};
 use tracer::{
     attribute::Sources,
@@ -78,7 +80,7 @@ impl Right {
         let btf = BTF.as_ref();
         let mut window = Window::open(plan, &layout, &settings, &SIZES, btf, sources.clone())
             .context("the broken plan does not load")?;
-        window.attributor = sources.read();
+        window.attributor = Arc::new(sources.read());
         let pod = Pod::new(network, "shop", "slow")?;
         let watch = Watch::new(&pod)?;
         load(&pod)?;

@@ -25,6 +25,7 @@ mod storm;
 mod truth;
 mod unknown;
 mod waits;
+mod windows;
 
 pub use runner::{Results, list, refuse_on_a_real_node, run_all, run_each, run_one, sweep};
 
@@ -141,6 +142,7 @@ pub const ALL: &[Scenario] = &[
     scenario("broken_pipe", 120, signals::broken_pipe).once(),
     scenario("netns_born", 120, life::netns_born).counting(),
     scenario("netns_gone", 120, life::netns_gone),
+    scenario("windows_in_a_row", 300, windows::windows_in_a_row).once(),
     scenario("netns_many", 120, crowd::netns_many).once(),
     scenario("many_sockets", 5400, crowd::many_sockets)
         .counting()

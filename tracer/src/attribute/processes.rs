@@ -161,6 +161,20 @@ impl ProcessTable {
         }
     }
 
+    /// Forgets all sockets but these, and the processes that hold none of them.
+    pub fn keep_only(&mut self, inodes: &HashSet<u32>) {
+        self.by_inode.retain(|inode, _| inodes.contains(inode));
+        let mut places = HashMap::new();
+        let mut kept = Vec::new();
+        for (place, _) in self.by_inode.values_mut() {
+            *place = *places.entry(*place).or_insert_with(|| {
+                kept.extend(self.processes.get(*place as usize).cloned());
+                (kept.len() - 1) as u32
+            });
+        }
+        self.processes = kept;
+    }
+
     /// The place of a process among those that are known, where it is put if it is new; `None` where there is no room.
     fn place(&mut self, process: Process) -> Option<u32> {
         let known = self.processes.iter().rposition(|it| *it == process);

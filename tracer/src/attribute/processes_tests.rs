@@ -158,3 +158,19 @@ fn this_process() {
     assert_eq!(table.get(inode).map(|process| process.pid), Some(own));
     assert_eq!(table.descriptor(inode).unwrap().fd, fd);
 }
+
+#[test]
+fn who_holds_none_of_the_kept_sockets_is_forgotten() {
+    let proc = fixture();
+    let mut table = ProcessTable::default();
+    let wanted = HashSet::from([100, 101]);
+    table.find(proc.path(), wanted, Bounds::within(BUDGET));
+    table.keep_only(&HashSet::from([101, 555]));
+    assert_eq!(table.get(100), None);
+    assert_eq!(table.get(101).map(|process| process.pid), Some(20));
+    assert_eq!((table.processes.len(), table.by_inode.len()), (1, 1));
+    // Another one that is found later has a place of its own.
+    table.find(proc.path(), HashSet::from([100]), Bounds::within(BUDGET));
+    assert_eq!(table.get(100).map(|process| process.pid), Some(9));
+    assert_eq!(table.get(101).map(|process| process.pid), Some(20));
+}

@@ -120,17 +120,17 @@ impl Sources {
             .then(|| memcg::read(&root, living))
     }
 
-    /// The memory cgroups to which something happened since a reading; `None` where none can be made.
+    /// The memory cgroups to which something happened between two readings; `None` where there is no hierarchy.
     #[must_use]
     pub fn pressed(
         &self,
         attributor: &Attributor,
-        before: Option<&memcg::Readings>,
+        before: &memcg::Readings,
+        after: &memcg::Readings,
     ) -> Option<Vec<memcg::Pressed>> {
         let root = hierarchies::find_root(&self.cgroup_root, &self.proc)?;
-        let after = self.memory_events(attributor)?;
         let path_of = |id| attributor.cgroups.path(id);
-        Some(memcg::pressed(&root, before?, &after, path_of))
+        Some(memcg::pressed(&root, before, after, path_of))
     }
 
     /// Looks for the processes that hold those sockets whose cgroup tells nothing.

@@ -274,6 +274,7 @@ impl Capture {
         let owner = |socket: &Socket| self.socket_owners.get(&kin(socket)).copied().unwrap_or(0);
         let head = Record::Scan {
             moment,
+            at: scan.at,
             around: scan.around,
             gaps: scan.gaps.clone(),
         };
@@ -322,10 +323,12 @@ impl Capture {
             Record::Event(record) => self.events.push(record),
             Record::Scan {
                 moment,
+                at,
                 around,
                 gaps,
             } => {
                 let scan = self.scans.entry(moment).or_default();
+                scan.at = at;
                 scan.around = around;
                 scan.gaps = gaps;
             }

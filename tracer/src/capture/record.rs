@@ -94,6 +94,9 @@ pub enum Record {
     Scan {
         /// Which.
         moment: Moment,
+        /// When it was begun; null where that is not known.
+        #[serde(default)]
+        at: Option<Timestamp>,
         /// The node's own account right before and right after.
         around: [Sockstat; 2],
         /// What could not be read, in words.

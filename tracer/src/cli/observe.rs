@@ -1,6 +1,9 @@
 //! One window from beginning to end: what every command that ends by itself shares.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use anyhow::Context as _;
 use tokio::time::{Interval, MissedTickBehavior};
@@ -10,7 +13,7 @@ use crate::{
     attribute::{Attributor, Live, Sources},
     context::Observer,
     holders::{Detail, Progress},
-    indicators::reserve,
+    indicators::{memory, reserve},
     kernel::{Plan, plan},
     output::table,
     report::{Node, inputs::MAX_OWNERS},
@@ -50,77 +53,94 @@ pub(super) enum End {
     Stop,
 }
 
-/// One window from beginning to end, and the node that it was seen on.
-pub(super) async fn window(
+/// What is read before anything is watched.
+pub(super) struct Begun {
+    pub(super) sources: Sources,
+    pub(super) live: Live,
+    pub(super) attributor: Attributor,
+    pub(super) start: Survey,
+    pub(super) node: Node,
+}
+
+/// Reads it: names, counters and sockets, on a node with up to so many of them each by itself.
+pub(super) fn begin(
     paths: &Paths,
-    args: &Watching,
-) -> anyhow::Result<(Observation, Node, End)> {
+    singly_up_to: u64,
+    progress: &Progress<'_>,
+) -> anyhow::Result<Begun> {
     let sources = paths.sources()?;
     let mut live = Live::start(&sources);
     let mut attributor = sources.read();
     let tells = |cgroup| attributor.cgroup_tells(cgroup);
-    let detail = match args.duration.is_zero() {
-        // Nothing comes after it to compare single sockets with.
-        true => Detail::Sums { tells: &tells },
-        false => Detail::Each,
-    };
-    let mut start = survey(&sources.proc, detail, &Progress::new(&super::say));
+    let detail = Detail::for_sockets(memory::read(&sources.proc).alloc, singly_up_to, &tells);
+    let mut start = survey(&sources.proc, detail, progress);
     live.look_at(&mut attributor, &start.namespaces, true);
     live.settle(&mut attributor);
     start.memcgs = sources.memory_events(&attributor);
     start.memory.reserve_pages = reserve::pages(&sources.proc, &paths.btf, start.memory.page_size);
     let mut node = node(&sources.proc, start.memory.page_size);
     node.labels.extend(paths.node_label.iter().cloned());
-    let (observation, end) = if args.duration.is_zero() {
-        let plan = Plan::impossible("a snapshot traces nothing".to_owned());
-        let observer = observer(&sources, &attributor, &start.scan);
-        let mut snapshot = Observation::untraced(
-            plan,
-            &sources,
-            attributor,
-            start.clone(),
-            start,
-            Duration::ZERO,
-        );
-        snapshot.explain(observer);
-        (snapshot, End::Time)
-    } else {
-        let attributor = provisional(&sources, attributor, &start, &node);
-        observe(paths, args, sources, (attributor, live), start).await?
-    };
-    Ok((observation, node, end))
+    Ok(Begun {
+        node,
+        sources,
+        live,
+        attributor,
+        start,
+    })
 }
 
-/// The first answer, before any program is loaded. Processes that were found for it are known from then on.
-fn provisional(
-    sources: &Sources,
-    attributor: Attributor,
-    start: &Survey,
-    node: &Node,
-) -> Attributor {
-    let plan = Plan::impossible("not traced yet".to_owned());
-    let snapshot = Observation::untraced(
-        plan,
-        sources,
-        attributor,
-        start.clone(),
-        start.clone(),
-        Duration::ZERO,
-    );
-    super::say(&format!(
-        "provisional: {}",
-        table::one_line(&snapshot.report(node, MAX_OWNERS))
-    ));
-    snapshot.attributor
+impl Begun {
+    /// What it tells, before any program is loaded. Processes that are found for it are known from then on.
+    pub(super) fn snapshot(&mut self, why: &str) -> Observation {
+        let snapshot = Observation::untraced(
+            Plan::impossible(why.to_owned()),
+            &self.sources,
+            std::mem::take(&mut self.attributor),
+            self.start.clone(),
+            self.start.clone(),
+            Duration::ZERO,
+        );
+        self.attributor = Attributor::clone(&snapshot.attributor);
+        snapshot
+    }
+}
+
+/// One window from beginning to end, and the node that it was seen on.
+pub(super) async fn window(
+    paths: &Paths,
+    args: &Watching,
+) -> anyhow::Result<(Observation, Node, End)> {
+    // After a snapshot nothing comes to compare single sockets with.
+    let singly_up_to = if args.duration.is_zero() { 0 } else { u64::MAX };
+    let mut begun = begin(paths, singly_up_to, &Progress::new(&super::say))?;
+    if args.duration.is_zero() {
+        let observer = observer(&begun.sources, &begun.attributor, &begun.start.scan);
+        let mut snapshot = begun.snapshot("a snapshot traces nothing");
+        snapshot.explain(observer);
+        return Ok((snapshot, begun.node, End::Time));
+    }
+    // The first answer.
+    let provisional = begun
+        .snapshot("not traced yet")
+        .report(&begun.node, MAX_OWNERS);
+    super::say(&format!("provisional: {}", table::one_line(&provisional)));
+    let node = begun.node.clone();
+    let (observation, end) = observe(paths, args, begun).await?;
+    Ok((observation, node, end))
 }
 
 async fn observe(
     paths: &Paths,
     args: &Watching,
-    sources: Sources,
-    (mut attributor, mut live): (Attributor, Live),
-    start: Survey,
+    begun: Begun,
 ) -> anyhow::Result<(Observation, End)> {
+    let Begun {
+        sources,
+        mut live,
+        mut attributor,
+        start,
+        ..
+    } = begun;
     let watch = if args.no_bpf {
         Err("not asked to trace (--no-bpf)".to_owned())
     } else {
@@ -129,7 +149,7 @@ async fn observe(
     let mut observer = observer(&sources, &attributor, &start.scan);
     let (mut observation, ended) = match watch {
         Ok(mut watch) => {
-            watch.attributor = attributor;
+            watch.attributor = Arc::new(attributor);
             watch.live = Some(live);
             super::say(&format!("tracing: {} probes", watch.probes()));
             let ended = collect(&mut watch, &mut observer, args.duration).await?;
@@ -223,6 +243,7 @@ async fn collect(
             () = &mut stopped => return Ok(End::Stop),
             _ = looks.tick() => {
                 watch.look();
+                watch.climb();
                 observer.look(&watch.named());
             }
             events = watch.next() => {

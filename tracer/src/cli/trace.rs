@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     process::ExitCode,
+    sync::Arc,
     time::Duration,
 };
 
@@ -60,8 +61,9 @@ pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> 
             "cannot trace: {why}. `tcpress report` answers without tracing; `tcpress doctor` says more"
         ),
     };
-    watch.attributor = sources.read();
-    live.settle(&mut watch.attributor);
+    let mut attributor = sources.read();
+    live.settle(&mut attributor);
+    watch.attributor = Arc::new(attributor);
     watch.live = Some(live);
     super::say(&format!("tracing: {} probes", watch.probes()));
     let mut out = io::stdout();

@@ -31,6 +31,21 @@ pub enum Detail<'a> {
     },
 }
 
+impl<'a> Detail<'a> {
+    /// Every socket, if the node has allocated no more than so many; else sums.
+    #[must_use]
+    pub fn for_sockets(
+        allocated: Option<u64>,
+        singly_up_to: u64,
+        tells: &'a (dyn Fn(u64) -> bool + Sync),
+    ) -> Self {
+        match allocated.unwrap_or(u64::MAX) <= singly_up_to {
+            true => Self::Each,
+            false => Self::Sums { tells },
+        }
+    }
+}
+
 type Key = (u32, Option<u64>, TcpState);
 type Sums = BTreeMap<Key, Sum>;
 

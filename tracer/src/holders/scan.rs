@@ -17,6 +17,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use jiff::Timestamp;
+
 use super::{
     gather::{Detail, Gathering, MAX_KEPT},
     netlink::{self, DumpError},
@@ -67,13 +69,14 @@ pub fn scan_namespaces(
     detail: Detail<'_>,
     progress: &Progress<'_>,
 ) -> Scan {
-    let deadline = Instant::now() + BUDGET;
+    let (at, deadline) = (Timestamp::now(), Instant::now() + BUDGET);
     let before = sockstat(proc);
     let mut gathering = Gathering::new(detail, progress);
     let gaps = listed(proc, namespaces, deadline, &mut gathering);
     let beyond = gathering.beyond;
     let (sockets, sums, inodes) = gathering.finish();
     let mut scan = Scan {
+        at: Some(at),
         sockets,
         sums,
         gaps,

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracer_common::Tuple;
@@ -177,6 +178,8 @@ pub struct Sum {
 /// All sockets at one time, and what could not be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scan {
+    /// When it was begun; `None` where that is not known.
+    pub at: Option<Timestamp>,
     /// TCP sockets, each by itself.
     pub sockets: Vec<Socket>,
     /// TCP sockets of which only sums were kept.

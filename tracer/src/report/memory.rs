@@ -1,5 +1,6 @@
 //! TCP memory of the node.
 
+use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,11 @@ pub struct TcpMemory {
     pub orphans_max: Option<u64>,
     /// What all sockets that were found take from `tcp_mem`, listed or not.
     pub found_bytes: Option<u64>,
+    /// When these sockets were read: `found_bytes`, `explained` and all holders are of this time, which may lie before the window
+    /// where windows follow each other faster than sockets can be read. Null where that is not known.
+    pub found_at: Option<Timestamp>,
+    /// When sockets were read before: growth is since this time. Null when only one scan was made.
+    pub growth_since: Option<Timestamp>,
     /// How much of what the kernel has allocated that explains; null when sockets were not read, or the kernel did not tell.
     pub explained: Option<Explained>,
 }

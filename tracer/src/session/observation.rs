@@ -9,7 +9,10 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tracer_common::{EventRecord, SocketState, TallyKey, TimelineRecord, lost, selfcheck};
 
-use super::{Peak, Survey, largest, pressed::pressed, survey::sockets_of};
+use super::{
+    Peak, Survey,
+    held::{self, Effort, Held, sockets_of},
+};
 use crate::{
     aggregate::{Delta, Group, group},
     attribute::{Attributor, Owner, Sources},
@@ -59,13 +62,13 @@ pub struct Observation {
     /// In words: what could not be read.
     pub gaps: Vec<String>,
     /// At the start.
-    pub start: Survey,
+    pub start: Arc<Survey>,
     /// When most TCP memory was taken in between, where the node came under pressure.
     pub peak: Option<Peak>,
     /// At the end.
-    pub end: Survey,
+    pub end: Arc<Survey>,
     /// Names.
-    pub attributor: Attributor,
+    pub attributor: Arc<Attributor>,
 }
 
 impl Observation {
@@ -76,13 +79,41 @@ impl Observation {
         sources: &Sources,
         mut attributor: Attributor,
         start: Survey,
-        end: Survey,
+        mut end: Survey,
         duration: Duration,
     ) -> Self {
-        sources.find_processes(&mut attributor, sockets_of(&start, &end));
-        let snapshot = Arc::ptr_eq(&start.scan, &end.scan);
-        let memory_stats = largest::look(sources, &mut attributor, &end.scan, snapshot);
-        let memcgs = pressed(sources, &attributor, start.memcgs.as_ref(), &end.scan);
+        let effort = match Arc::ptr_eq(&start.scan, &end.scan) {
+            true => Effort::Quick,
+            false => Effort::Whole,
+        };
+        end.memcgs = sources.memory_events(&attributor);
+        let held = held::look(sources, &mut attributor, &start, &end, effort);
+        let rows = rows::rows(
+            rows::Readings {
+                start: &start.counts,
+                within: &rows::Snapshot::new(),
+                end: &end.counts,
+            },
+            None,
+        );
+        let window = Window {
+            start: start.at,
+            end: end.at,
+            duration_ns: nanos(duration),
+        };
+        let ends = [start, end].map(Arc::new);
+        Self::by_counters(plan, window, rows, held, ends, Arc::new(attributor))
+    }
+
+    /// The same of what has been read.
+    pub(super) fn by_counters(
+        plan: Plan,
+        window: Window,
+        rows: Vec<Row>,
+        held: Held,
+        [start, end]: [Arc<Survey>; 2],
+        attributor: Arc<Attributor>,
+    ) -> Self {
         let mut gaps: Vec<String> = start.gaps.iter().chain(&end.gaps).cloned().collect();
         gaps.extend(attributor.gaps());
         gaps.sort();
@@ -90,20 +121,9 @@ impl Observation {
         Self {
             plan,
             traced: false,
-            window: Window {
-                start: start.at,
-                end: end.at,
-                duration_ns: u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX),
-            },
+            window,
             deltas: Vec::new(),
-            rows: rows::rows(
-                rows::Readings {
-                    start: &start.counts,
-                    within: &rows::Snapshot::new(),
-                    end: &end.counts,
-                },
-                None,
-            ),
+            rows,
             losses: [0; lost::COUNT as usize],
             selfcheck: None,
             recursion_misses: None,
@@ -112,9 +132,9 @@ impl Observation {
             events: Vec::new(),
             timeline: Vec::new(),
             orphans: Vec::new(),
-            memcgs,
+            memcgs: held.memcgs,
             contexts: BTreeMap::new(),
-            memory_stats,
+            memory_stats: held.memory_stats,
             maps: None,
             gaps,
             start,
@@ -240,6 +260,11 @@ impl Observation {
         };
         owners.into_iter().filter_map(only).collect()
     }
+}
+
+/// A time in nanoseconds.
+pub(super) fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The wall clock of a moment of `CLOCK_MONOTONIC`, by the two clocks as they stand now.

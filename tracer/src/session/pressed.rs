@@ -12,14 +12,19 @@ use crate::{
 /// Network namespaces whose sockets are asked for their windows at most.
 const MAX_NAMESPACES: usize = 32;
 
-/// The memory cgroups to which something happened since a reading; `None` where none can be made.
+/// The memory cgroups to which something happened between two readings; `None` where none can be made. Without a scan their sockets
+/// are not asked for their windows.
 pub(super) fn pressed(
     sources: &Sources,
     attributor: &Attributor,
     before: Option<&Readings>,
-    scan: &Scan,
+    after: Option<&Readings>,
+    scan: Option<&Scan>,
 ) -> Option<Vec<Pressed>> {
-    let mut pressed = sources.pressed(attributor, before)?;
+    let mut pressed = sources.pressed(attributor, before?, after?)?;
+    let Some(scan) = scan else {
+        return Some(pressed);
+    };
     let is_in = |socket: &Socket, cgroup: &Pressed| {
         let path = socket.cgroup_id.and_then(|id| attributor.cgroups.path(id));
         let root = attributor.cgroups.path(cgroup.id);

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 use jiff::Timestamp;
 
 use crate::{
-    holders::{self, Detail, Progress, Scan, Socket},
+    holders::{self, Detail, Progress, Scan},
     indicators::{
         TcpMemory, memcg, memory,
         netns::Netns,
@@ -23,7 +23,7 @@ pub struct Survey {
     /// TCP memory of the node.
     pub memory: TcpMemory,
     /// The kernel's counters, by network namespace.
-    pub counts: Snapshot,
+    pub counts: Arc<Snapshot>,
     /// TCP sockets.
     pub scan: Arc<Scan>,
     /// The network namespaces, each with its cookie where that is known.
@@ -50,20 +50,12 @@ pub fn survey(proc: &Path, detail: Detail<'_>, progress: &Progress<'_>) -> Surve
     Survey {
         at,
         memory: memory::read(proc),
-        counts: snapshot(readings),
+        counts: Arc::new(snapshot(readings)),
         scan: Arc::new(scan),
         namespaces,
         memcgs: None,
         gaps,
     }
-}
-
-/// The sockets of both ends of a window.
-pub(super) fn sockets_of<'a>(
-    start: &'a Survey,
-    end: &'a Survey,
-) -> impl Iterator<Item = &'a Socket> {
-    start.scan.sockets.iter().chain(&end.scan.sockets)
 }
 
 /// Readings by number of the namespace.

@@ -5,6 +5,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
 };
 
+use jiff::Timestamp;
 use tracer_common::tally::{OVERFLOW_ID, TallyKey, limit};
 
 use crate::{
@@ -34,6 +35,8 @@ pub(super) struct Census<'a> {
     pub(super) memory: &'a TcpMemory,
     /// Whether it is an earlier one, because by the end of the window most memory had been freed.
     pub(super) freed: bool,
+    /// When the scan was made since which growth is told.
+    pub(super) growth_since: Option<Timestamp>,
     /// Holders of at least one byte, most bytes first.
     pub(super) accounts: Vec<Account>,
     /// All sockets together.
@@ -57,9 +60,9 @@ impl<'a> Census<'a> {
         // Growth is a matter of two scans, the first and the one that speaks; where they are one, the first and the last.
         let to = if at == 0 { looks.len() - 1 } else { at };
         let (earlier, later) = looks.split_at_mut(to);
-        let growth = earlier
-            .first()
-            .map(|first| growth(&first.2, &mut later[0].2));
+        let first = earlier.first();
+        let growth_since = first.and_then(|first| first.0.at);
+        let growth = first.map(|first| growth(&first.2, &mut later[0].2));
         let movements = movements(inputs, &looks, at);
         let (scan, memory, mut groups) = looks.swap_remove(at);
         // These were read at the end.
@@ -93,6 +96,7 @@ impl<'a> Census<'a> {
             scan,
             memory,
             freed,
+            growth_since,
             accounts,
             total,
         })

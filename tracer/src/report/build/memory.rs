@@ -65,6 +65,8 @@ pub(super) fn tcp_memory(
         orphans: either(|memory| memory.orphan),
         orphans_max: either(|memory| memory.orphan_max),
         found_bytes: census.map(|census| census.total.held),
+        found_at: census.and_then(|census| census.scan.at),
+        growth_since: census.and_then(|census| census.growth_since),
         explained: census.and_then(|census| explained::explained(inputs, census)),
     }
 }

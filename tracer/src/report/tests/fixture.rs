@@ -239,15 +239,16 @@ impl Fixture {
         };
         let (start_scan, end_scan) = (self.start.clone(), self.end.clone());
         let pages = self.memory.sockstat_pages.unwrap_or(0);
-        let start_scan = start_scan.map(|scan| account(scan, pages));
-        let end_scan = end_scan.map(|scan| account(scan, pages));
         let end_ns = i64::try_from(self.duration_ns / 1_000_000_000).unwrap();
         let start = Timestamp::from_second(START).unwrap();
+        let end = Timestamp::from_second(START + end_ns).unwrap();
+        let start_scan = start_scan.map(|scan| account(scan, pages, start));
+        let end_scan = end_scan.map(|scan| account(scan, pages, end));
         of(&Inputs {
             version: "0.1.0",
             window: Window {
                 start,
-                end: Timestamp::from_second(START + end_ns).unwrap(),
+                end,
                 duration_ns: self.duration_ns,
             },
             node: &self.node,
@@ -288,8 +289,9 @@ impl Fixture {
     }
 }
 
-/// Gives a scan that has none the node's account: as many sockets as it has, and not less memory than these hold.
-fn account(mut scan: Scan, pages: u64) -> Scan {
+/// Gives a scan its time, and, if it has none, the node's account: as many sockets as it has, and not less memory than these hold.
+fn account(mut scan: Scan, pages: u64, at: Timestamp) -> Scan {
+    scan.at = scan.at.or(Some(at));
     if scan.around == [Sockstat::default(); 2] {
         let total = scan.total();
         let sockstat = Sockstat {

@@ -1,7 +1,12 @@
 //! What owners hold: sockets in no table, connections that nobody accepts, the largest sockets, and how much of the node's
 //! account all of it explains.
 
-use super::fixture::{self, Fixture, LEAKY, PAGE, REDIS, WEB};
+use jiff::Timestamp;
+
+use super::{
+    fixture::{self, Fixture, LEAKY, PAGE, REDIS, WEB},
+    incident::incident,
+};
 use crate::{
     aggregate::Group,
     attribute::Descriptor,
@@ -117,4 +122,21 @@ fn what_is_not_explained_has_its_reasons() {
     assert!(moved.contains("80.0 KiB"), "{moved}");
     assert!(reset.contains("5 connections wait"), "{reset}");
     assert!(rest.contains("Multipath TCP"), "{rest}");
+}
+
+#[test]
+fn holders_are_of_the_time_when_sockets_were_read() {
+    let mut node = incident();
+    let earlier = |seconds: i64| Timestamp::from_second(seconds).unwrap();
+    node.start.as_mut().unwrap().at = Some(earlier(1_000));
+    node.end.as_mut().unwrap().at = Some(earlier(1_020));
+    let memory = node.report().tcp_memory;
+    assert_eq!(memory.growth_since, Some(earlier(1_000)));
+    assert_eq!(memory.found_at, Some(earlier(1_020)));
+    // One look knows no growth.
+    node.start = None;
+    let report = node.report();
+    assert_eq!(report.tcp_memory.found_at, Some(earlier(1_020)));
+    assert_eq!(report.tcp_memory.growth_since, None);
+    assert!(report.holders.iter().all(|it| it.growth_bytes.is_none()));
 }

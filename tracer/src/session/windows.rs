@@ -1,0 +1,215 @@
+//! Windows one after the other, each an observation of its own, with no gap between them and nothing attached anew.
+//!
+//! What every long run is made of. Every count is in exactly one window, so windows in a row can be added up. The calls of one turn:
+//!
+//! ```no_run
+//! # use std::time::{Duration, Instant};
+//! # use tracer::{report::Node, session::Windows};
+//! # async fn run(mut windows: Windows, node: &Node) -> anyhow::Result<()> {
+//! loop {
+//!     windows.wait(Instant::now() + Duration::from_secs(10)).await?;
+//!     let report = windows.turn()?.report(node, 100);
+//!     println!("{}", report.verdict.headline);
+//! }
+//! # }
+//! ```
+
+use std::{
+    mem,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use tokio::time::MissedTickBehavior;
+
+use super::{
+    Observation, Pace, Survey, Watch,
+    baseline::Baseline,
+    held::{self, Effort},
+    observation::nanos,
+    survey::snapshot,
+};
+use crate::{
+    attribute::{Attributor, Live, Sources},
+    indicators::{
+        TcpMemory, memory,
+        readings::{self, NetnsReading},
+        rows::Snapshot,
+    },
+    kernel::Plan,
+    report::Window,
+};
+
+/// Between two readings of the kernel's counters within a window, for namespaces that die in it.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+
+/// A row of windows, the last of which is open.
+pub struct Windows {
+    by: By,
+    start: Arc<Survey>,
+    pace: Pace,
+}
+
+/// Who counts.
+enum By {
+    Probes(Box<Watch>),
+    Counters(Box<Counters>),
+}
+
+/// Windows without kernel programs.
+struct Counters {
+    plan: Plan,
+    sources: Sources,
+    attributor: Arc<Attributor>,
+    live: Live,
+    since: Instant,
+    at: Timestamp,
+    base: Baseline,
+    within: Snapshot,
+}
+
+impl Windows {
+    /// Begins with what was read before; `watch` is an open one, or why there is none.
+    #[must_use]
+    pub fn begin(
+        watch: Result<Watch, String>,
+        sources: &Sources,
+        attributor: Attributor,
+        live: Live,
+        start: Survey,
+    ) -> Self {
+        let attributor = Arc::new(attributor);
+        let by = match watch {
+            Ok(mut watch) => {
+                watch.attributor = attributor;
+                watch.live = Some(live);
+                By::Probes(Box::new(watch))
+            }
+            Err(why) => By::Counters(Box::new(Counters {
+                plan: Plan::impossible(why),
+                sources: sources.clone(),
+                attributor,
+                live,
+                since: Instant::now(),
+                at: start.at,
+                base: Baseline::new(Arc::clone(&start.counts), None),
+                within: Snapshot::new(),
+            })),
+        };
+        Self {
+            by,
+            start: Arc::new(start),
+            pace: Pace::default(),
+        }
+    }
+
+    /// Takes what comes, and looks once a second, until a time. It may be given up at any moment: nothing is lost by that.
+    ///
+    /// # Errors
+    /// When the kernel refuses to have a ring buffer polled.
+    pub async fn wait(&mut self, until: Instant) -> anyhow::Result<()> {
+        let end = tokio::time::sleep_until(until.into());
+        tokio::pin!(end);
+        let mut looks = tokio::time::interval(BETWEEN_LOOKS);
+        looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // The first is due at once, and the window has just begun.
+        looks.tick().await;
+        match &mut self.by {
+            By::Probes(watch) => loop {
+                tokio::select! {
+                    () = &mut end => return Ok(()),
+                    _ = looks.tick() => watch.look(),
+                    events = watch.next() => watch.keep(events.context("cannot read evidence")?),
+                }
+            },
+            By::Counters(counters) => loop {
+                tokio::select! {
+                    () = &mut end => return Ok(()),
+                    _ = looks.tick() => counters.look(),
+                }
+            },
+        }
+    }
+
+    /// Ends the window that is open and begins the next one.
+    ///
+    /// # Errors
+    /// When the kernel refuses to have a map read.
+    pub fn turn(&mut self) -> anyhow::Result<Observation> {
+        let start = Arc::clone(&self.start);
+        let observation = match &mut self.by {
+            By::Probes(watch) => watch.turn(start, &mut self.pace)?,
+            By::Counters(counters) => counters.turn(start, &mut self.pace),
+        };
+        self.start = Arc::clone(&observation.end);
+        Ok(observation)
+    }
+}
+
+impl Counters {
+    fn look(&mut self) {
+        let readings = readings::read_all(&self.sources.proc).readings;
+        let namespaces = readings.iter();
+        let namespaces: Vec<_> = namespaces.map(|it| (it.netns.clone(), it.cookie)).collect();
+        self.within.extend(snapshot(readings));
+        let attributor = Arc::make_mut(&mut self.attributor);
+        self.live.look_at(attributor, &namespaces, false);
+    }
+
+    fn turn(&mut self, start: Arc<Survey>, pace: &mut Pace) -> Observation {
+        let readings::Readings { readings, gaps } = readings::read_all(&self.sources.proc);
+        let (since, at) = (Instant::now(), Timestamp::now());
+        let namespaces = readings.iter();
+        let namespaces = namespaces
+            .map(|NetnsReading { netns, cookie, .. }| (netns.clone(), *cookie))
+            .collect();
+        let counts = Arc::new(snapshot(readings));
+        let within = mem::take(&mut self.within);
+        let (_, rows) = self.base.until(&within, &counts, None);
+        self.base.advance(Arc::clone(&counts), None);
+        let window = Window {
+            start: mem::replace(&mut self.at, at),
+            end: at,
+            duration_ns: nanos(since - mem::replace(&mut self.since, since)),
+        };
+        let memory = TcpMemory {
+            reserve_pages: start.memory.reserve_pages,
+            ..memory::read(&self.sources.proc)
+        };
+        let end = Survey {
+            at,
+            memory,
+            counts,
+            scan: Arc::clone(&start.scan),
+            namespaces,
+            memcgs: None,
+            gaps,
+        };
+        let told = |counters: &mut Self, mut end: Survey, effort| {
+            let attributor = Arc::make_mut(&mut counters.attributor);
+            let scanned = end.scan.gaps.iter().cloned();
+            end.gaps.extend(scanned);
+            end.memcgs = counters.sources.memory_events(attributor);
+            let held = held::look(&counters.sources, attributor, &start, &end, effort);
+            let ends = [Arc::clone(&start), Arc::new(end)];
+            let attributor = Arc::clone(&counters.attributor);
+            Observation::by_counters(counters.plan.clone(), window, rows, held, ends, attributor)
+        };
+        if !pace.is_due(Instant::now()) {
+            return told(self, end, Effort::Nothing);
+        }
+        pace.measure(|| {
+            let attributor = Arc::make_mut(&mut self.attributor);
+            self.sources.refresh(attributor);
+            self.live.look_at(attributor, &end.namespaces, true);
+            let netns: Vec<_> = end.namespaces.iter().map(|it| it.0.clone()).collect();
+            let proc = &self.sources.proc;
+            let scan = held::list(proc, &netns, attributor, end.memory.alloc);
+            held::forget(attributor, [&start.scan, &scan]);
+            let scan = Arc::new(scan);
+            told(self, Survey { scan, ..end }, Effort::Whole)
+        })
+    }
+}
