@@ -79,23 +79,36 @@ pub fn by_group_of(
     wanted: impl Fn(&Socket, &Owner) -> bool,
 ) -> BTreeMap<Group, Holding> {
     let mut groups: BTreeMap<Group, Holding> = BTreeMap::new();
+    let mut vague: BTreeMap<Group, BTreeSet<Owner>> = BTreeMap::new();
     let mut add = |socket: &Socket, sum: Option<&Sum>| {
         let owner = lookup(socket);
         if !wanted(socket, &owner) {
             return;
         }
-        let holding = groups.entry(Group::of(&owner)).or_default();
+        let group = Group::of(&owner);
+        let holding = groups.entry(group.clone()).or_default();
         match sum {
             Some(sum) => holding.add_sum(sum),
             None => holding.add(socket),
         }
-        holding.owners.insert(owner);
+        if socket.is_stand_in() {
+            vague.entry(group).or_default().insert(owner);
+        } else {
+            holding.owners.insert(owner);
+        }
     };
     for socket in &scan.sockets {
         add(socket, None);
     }
     for sum in &scan.sums {
         add(&sum.example, Some(sum));
+    }
+    // Stand-ins hold nothing and know no cgroup: a pod's container is not unknown because a connection of it is in TIME-WAIT.
+    for (group, owners) in vague {
+        let holding = groups.entry(group).or_default();
+        if holding.owners.is_empty() {
+            holding.owners = owners;
+        }
     }
     groups
 }
@@ -113,7 +126,10 @@ pub fn total(holdings: &BTreeMap<Group, Holding>) -> Part {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{attribute::OwnerKind, holders::socket::SocketMemory};
+    use crate::{
+        attribute::{OwnerKind, Source},
+        holders::socket::SocketMemory,
+    };
 
     fn socket(state: TcpState, inode: u32, memory: Option<SocketMemory>, unread: u32) -> Socket {
         Socket {
@@ -179,6 +195,37 @@ mod tests {
         assert_eq!((total.not_accepted, total.not_accepted_held), (3, 3000));
         assert_eq!((total.unlisted, total.unlisted_held), (1, 1000));
         assert_eq!((total.orphans, total.sockets), (1, 7));
+    }
+
+    #[test]
+    fn stand_ins_take_no_container_away() {
+        let told = Owner {
+            pod_uid: Some("u1".into()),
+            container_id: Some("aa".into()),
+            found: Some(Source::CgroupPath),
+            ..Owner::of_kind(OwnerKind::Pod)
+        };
+        let by_netns = Owner {
+            container_id: None,
+            found: Some(Source::Netns),
+            ..told.clone()
+        };
+        let owners = |sockets: Vec<Socket>| {
+            let lookup = |socket: &Socket| match socket.memory {
+                Some(_) => told.clone(),
+                None => by_netns.clone(),
+            };
+            let mut groups = by_group(&scan(sockets), &lookup);
+            groups.remove(&Group::Pod("u1".into())).unwrap().owners
+        };
+        let full = socket(TcpState::Established, 5, Some(SocketMemory::default()), 0);
+        let stand_in = socket(TcpState::TimeWait, 0, None, 0);
+        let unmeasured = socket(TcpState::Established, 6, None, 0);
+        let both = owners(vec![stand_in.clone(), full.clone()]);
+        assert_eq!(both, BTreeSet::from([told.clone()]));
+        assert_eq!(owners(vec![stand_in]), BTreeSet::from([by_netns.clone()]));
+        let both = owners(vec![full, unmeasured]);
+        assert_eq!(both, BTreeSet::from([told.clone(), by_netns.clone()]));
     }
 
     #[test]
