@@ -199,7 +199,7 @@ impl Apt {
         if age.is_some_and(|age| age < FRESH) {
             return Ok(());
         }
-        eprintln!("reading Debian's package lists (about 40 MB)");
+        eprintln!("reading Debian's package lists (20 to 40 MB)");
         let mut update = self.command("apt-get");
         if let Err(error) = output(update.args(["-o", "APT::Update::Error-Mode=any", "update"])) {
             if self.names("^(linux-image|golang)-[0-9]")?.is_empty() {

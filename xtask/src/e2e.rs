@@ -25,6 +25,8 @@ use crate::{
 pub(crate) const KERNELS: &str = "6.1,6.12";
 /// What was seen last on each kernel.
 const KEPT: &str = "tests/e2e";
+/// What stands before a kernel's name where a kubelet ran the node.
+const BY_KUBELET: &str = "kubelet-";
 const PAGE: &str = "docs/e2e.md";
 /// Seconds for all scenarios on one kernel, two machines at a time on two busy cores.
 const LIMIT: u64 = 3000;
@@ -74,7 +76,7 @@ pub(crate) fn run(list: &str, scenarios: &[String]) -> Result<i32> {
     let reports = keep_reports(&seen)?;
     let full = scenarios.is_empty() && list == KERNELS;
     if full {
-        keep(&seen)?;
+        keep(&seen, "")?;
         write_page()?;
         println!("see {PAGE}");
     }
@@ -82,7 +84,7 @@ pub(crate) fn run(list: &str, scenarios: &[String]) -> Result<i32> {
     Ok(i32::from(!tally.good()))
 }
 
-/// Plays the incident on each kernel of the list, with the pods of a real kubelet.
+/// Plays the incident on each kernel of the list, with the pods of a real kubelet. A run on all kernels of the page writes the page.
 pub(crate) fn with_kubelet(list: &str) -> Result<i32> {
     let parts = Parts::prepare(list, None)?;
     let program = kubelet::resolve(&Cache::open()?)?;
@@ -100,7 +102,13 @@ pub(crate) fn with_kubelet(list: &str) -> Result<i32> {
         jobs.push(job);
     }
     let (tally, seen) = play(&parts, &jobs);
+    print(&seen)?;
     let reports = keep_reports(&seen)?;
+    if list == KERNELS {
+        keep(&seen, BY_KUBELET)?;
+        write_page()?;
+        println!("see {PAGE}");
+    }
     println!("reports: {}\n{}", reports.display(), tally.report());
     Ok(i32::from(!tally.good()))
 }
@@ -153,8 +161,8 @@ fn keep_reports(seen: &[(String, PathBuf)]) -> Result<PathBuf> {
     Ok(to)
 }
 
-/// Takes over what was seen on all kernels of the page.
-fn keep(seen: &[(String, PathBuf)]) -> Result<()> {
+/// Takes over what was seen on all kernels of the page, in files whose names begin with `prefix`.
+fn keep(seen: &[(String, PathBuf)], prefix: &str) -> Result<()> {
     let kept = process::workspace()?.join(KEPT);
     fs::create_dir_all(&kept).with_context(|| format!("cannot make {}", kept.display()))?;
     for (name, out) in seen {
@@ -162,7 +170,7 @@ fn keep(seen: &[(String, PathBuf)]) -> Result<()> {
         if !from.is_file() {
             bail!("{name}: the run did not come to its end: {PAGE} stays as it was");
         }
-        fs::copy(&from, kept.join(format!("{name}.json")))
+        fs::copy(&from, kept.join(format!("{prefix}{name}.json")))
             .with_context(|| format!("cannot copy to {}", kept.display()))?;
     }
     Ok(())
@@ -176,12 +184,29 @@ fn write_page() -> Result<()> {
 
 /// The page of what was seen last.
 fn page(root: &Path) -> Result<String> {
-    let kernels: Vec<(String, Value)> = KERNELS
-        .split(',')
-        .map(|name| {
-            let file = root.join(KEPT).join(format!("{name}.json"));
-            Ok((name.to_owned(), read(&file)?))
-        })
-        .collect::<Result<_>>()?;
-    Ok(e2e_page::page(&kernels))
+    let kept = |prefix: &str| -> Result<Vec<(String, Value)>> {
+        let names = KERNELS.split(',');
+        names
+            .map(|name| {
+                let file = root.join(KEPT).join(format!("{prefix}{name}.json"));
+                Ok((name.to_owned(), read(&file)?))
+            })
+            .collect()
+    };
+    Ok(e2e_page::page(&kept("")?, &kept(BY_KUBELET)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_is_what_was_seen() {
+        let root = process::workspace().unwrap();
+        let there = fs::read_to_string(root.join(PAGE)).unwrap();
+        assert!(
+            there == page(&root).unwrap(),
+            "{PAGE} is not made from {KEPT}"
+        );
+    }
 }

@@ -3,6 +3,7 @@
 
 use std::{
     fs,
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -21,11 +22,14 @@ const SOURCE: &str = "kubernetes";
 /// The compiler, and the library that comes as source.
 const GO: [&str; 2] = ["golang-1.19-go", "golang-1.19-src"];
 const GO_ROOT: &str = "usr/lib/go-1.19";
+/// Where its sources import each other from.
 const PACKAGE: &str = "k8s.io/kubernetes";
+/// Without paths of this machine, symbols and debug information.
+const FLAGS: [&str; 3] = ["-trimpath", "-ldflags", "-s -w"];
 
 /// The program, built where it lacks.
 pub(crate) fn resolve(cache: &Cache) -> Result<PathBuf> {
-    let folder = cache.path("kubelet").join(format!("{SUITE}-{}", GO[0]));
+    let folder = place(cache);
     let program = folder.join("kubelet");
     if program.is_file() {
         return Ok(program);
@@ -52,6 +56,14 @@ pub(crate) fn resolve(cache: &Cache) -> Result<PathBuf> {
     Ok(program)
 }
 
+/// Named by what it is made of and how, so that a change of the recipe makes another one.
+fn place(cache: &Cache) -> PathBuf {
+    let mut hasher = DefaultHasher::new();
+    (SOURCE, GO, PACKAGE, FLAGS).hash(&mut hasher);
+    let name = format!("{SUITE}-{:016x}", hasher.finish());
+    cache.path("kubelet").join(name)
+}
+
 /// The tree as its authors have published it; Debian's patches are about its packaging.
 fn unpack(archives: &Path, tree: &Path) -> Result<()> {
     fs::create_dir_all(tree).with_context(|| format!("cannot make {}", tree.display()))?;
@@ -71,11 +83,14 @@ fn unpack(archives: &Path, tree: &Path) -> Result<()> {
     .with_context(|| format!("{} could not be unpacked", orig.display()))
 }
 
-/// In the way of before modules: what it needs lies in the tree. Static, as the guest has no libraries for it.
+/// In the way of before modules, as what it needs lies in the tree. Static, so that it runs on any disk. Settings of whoever has a Go
+/// of their own stay outside.
 fn build(go: &Path, work: &Path, tree: &Path) -> Result<()> {
     process::run(
         Command::new(go.join("bin/go"))
-            .args(["build", "-trimpath", "-ldflags", "-s -w", "-o"])
+            .arg("build")
+            .args(FLAGS)
+            .arg("-o")
             .arg(work.join("kubelet"))
             .arg(format!("{PACKAGE}/cmd/kubelet"))
             .current_dir(tree)
@@ -84,7 +99,11 @@ fn build(go: &Path, work: &Path, tree: &Path) -> Result<()> {
             .env("GOCACHE", work.join("build"))
             .env("GO111MODULE", "off")
             .env("CGO_ENABLED", "0")
+            .env("GOENV", "off")
             .env("GOFLAGS", ""),
     )
-    .context("the kubelet could not be built; it takes 3 GB of disk and 2 GB of memory")
+    .context(
+        "the kubelet could not be built: what Go said is above. It takes 4 GB of disk where the cache is and in the folder for \
+         temporary files, and 2 GB of memory; with these free, try again",
+    )
 }

@@ -7,20 +7,20 @@ use anyhow::{Context, Result};
 
 use super::leaks::{End, Leak, WHOLE, leaky, look, small_tcp_mem};
 use super::node::{Node, Work};
-use super::pod::{Pod, Spec};
+use super::pod::Spec;
 use super::scenario::Played;
 use super::truth::{Counted, Truth};
 use crate::check::Checks;
 
 /// How long Redis's client is watched before, during and after.
-const PHASE: Duration = Duration::from_secs(10);
+pub(super) const PHASE: Duration = Duration::from_secs(10);
 /// How many times fewer requests are answered at least.
 const FEWER: u64 = 5;
 
 /// Timeouts that TCP itself counted at both ends of Redis's connections.
-fn retransmission_timeouts(node: &Node) -> Result<u64> {
-    let of = |pod: &Pod| pod.counters()?.get("TCPTimeouts");
-    Ok(of(&node.redis)? + of(&node.frontend)?)
+pub(super) fn retransmission_timeouts(ends: [&dyn Counted; 2]) -> Result<u64> {
+    let [server, client] = ends.map(|pod| pod.counters()?.get("TCPTimeouts"));
+    Ok(server? + client?)
 }
 
 pub(super) fn incident(node: &Node) -> Result<Played> {
@@ -31,9 +31,10 @@ pub(super) fn incident(node: &Node) -> Result<Played> {
     let (mut suffering, mut timeouts) = (Work::default(), 0);
     let (report, victims) = look(node, &[&leaky], || {
         leak.go_on()?;
-        let before = retransmission_timeouts(node)?;
+        let ends: [&dyn Counted; 2] = [&node.redis, &node.frontend];
+        let before = retransmission_timeouts(ends)?;
         suffering = node.work(PHASE)?;
-        timeouts = retransmission_timeouts(node)? - before;
+        timeouts = retransmission_timeouts(ends)? - before;
         Ok(())
     })?;
     let truth = Truth::new("tcp_mem_leak", victims)
@@ -46,10 +47,6 @@ pub(super) fn incident(node: &Node) -> Result<Played> {
     // Requests that are under way run into their time limit first.
     std::thread::sleep(Duration::from_secs(2));
     let recovered = node.work(PHASE)?;
-    eprintln!(
-        "lab: requests of {} s: before {healthy:?}, during {suffering:?} and {timeouts} timeouts of TCP, after {recovered:?}",
-        PHASE.as_secs()
-    );
     Ok(Played {
         truth,
         report,
@@ -58,12 +55,16 @@ pub(super) fn incident(node: &Node) -> Result<Played> {
 }
 
 /// Redis suffers, and recovers without anything done to it.
-fn suffered_and_recovered(
+pub(super) fn suffered_and_recovered(
     healthy: Work,
     suffering: Work,
     timeouts: u64,
     recovered: Work,
 ) -> Checks {
+    eprintln!(
+        "lab: requests of {} s: before {healthy:?}, during {suffering:?} and {timeouts} timeouts of TCP, after {recovered:?}",
+        PHASE.as_secs()
+    );
     let mut checks = Checks::new();
     let enough =
         |before: Work, after: Work| before.answers > 0 && before.answers >= FEWER * after.answers;
@@ -78,10 +79,9 @@ fn suffered_and_recovered(
     checks.that(enough(recovered, suffering), || {
         format!("Redis's client does not recover: {suffering:?}, then {recovered:?}")
     });
-    checks.equal(
-        "requests that run into their time limit after recovery",
-        recovered.timeouts,
-        healthy.timeouts,
-    );
+    // On a busy machine some do without any leak.
+    checks.that(recovered.timeouts <= healthy.timeouts, || {
+        format!("requests still run into their time limit: {recovered:?}, before {healthy:?}")
+    });
     checks
 }

@@ -21,8 +21,6 @@ use crate::pod::LOGS;
 use crate::process::{Process, Start};
 use crate::snmp::Counters;
 
-/// What the kubelet calls the node; names of its static pods end in it.
-pub(super) const NODE_NAME: &str = "node-1";
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 const CONFIG: &str = "/run/tcpress-lab/kubelet.json";
 /// How long it may take until a pod runs, or is gone, under software emulation.
@@ -32,11 +30,15 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub(super) struct Kubelet {
     process: Process,
     runtime: Rc<Runtime>,
+    node: String,
 }
 
 impl Kubelet {
     /// Starts it against containerd.
     pub(super) fn start(program: &Path, runtime: &Rc<Runtime>) -> Result<Self> {
+        // What it calls the node; the names of its static pods end in it.
+        let node = fs::read_to_string("/proc/sys/kernel/hostname")?;
+        let node = node.trim().to_lowercase();
         // It looks for the node's address where the default route leads.
         ip("link add uplink type dummy")?;
         ip("address add 192.0.2.10/24 dev uplink")?;
@@ -51,12 +53,12 @@ impl Kubelet {
             .arg(format!("--config={CONFIG}"))
             .arg("--container-runtime=remote")
             .arg(format!("--container-runtime-endpoint=unix://{SOCKET}"))
-            .arg(format!("--hostname-override={NODE_NAME}"))
             .arg("--v=1");
         let process = Process::start("kubelet", &mut command, Start::default())?;
         Ok(Self {
             process,
             runtime: Rc::clone(runtime),
+            node,
         })
     }
 
@@ -71,19 +73,20 @@ impl Kubelet {
         let (namespace, name) = (text("/metadata/namespace")?, text("/metadata/name")?);
         let file = Path::new(MANIFESTS).join(format!("{namespace}-{name}.json"));
         fs::write(&file, manifest.to_string())?;
-        let full = format!("{name}-{NODE_NAME}");
+        let full = format!("{name}-{}", self.node);
         let status = self.await_sandbox(&full, |found| found)?;
         let status = status.context("the sandbox is gone again")?;
         let pause = pause_pid(&status.info).context("containerd names no pause process")?;
         let status = status.status.context("a sandbox without a status")?;
         let host_network = manifest["spec"]["hostNetwork"] == true;
         let address = status.network.and_then(|it| it.ip.parse().ok());
+        let address = address.or(host_network.then_some(NODE));
         let pod = StaticPod {
+            address: address.with_context(|| format!("{full} has no address"))?,
             namespace,
             name: full,
             uid: status.metadata.context("a sandbox without names")?.uid,
             pause,
-            address: address.unwrap_or(NODE),
             host_network,
             file,
         };
@@ -141,8 +144,11 @@ impl Kubelet {
 
 /// A pod that the kubelet has made of a manifest.
 pub(super) struct StaticPod {
-    namespace: String,
-    name: String,
+    /// Its namespace.
+    pub(super) namespace: String,
+    /// Its name, which ends in the node's.
+    pub(super) name: String,
+    /// Its uid, as the kubelet has told containerd.
     pub(super) uid: String,
     pause: u32,
     address: Ipv4Addr,
@@ -162,9 +168,25 @@ impl StaticPod {
         fs::File::open(&path).with_context(|| format!("cannot open {path}"))
     }
 
-    fn log(&self, container: &str) -> PathBuf {
+    /// The folder that the kubelet has made for its logs.
+    pub(super) fn logs(&self) -> PathBuf {
         let folder = format!("{}_{}_{}", self.namespace, self.name, self.uid);
-        Path::new(LOGS).join(folder).join(container).join("0.log")
+        Path::new(LOGS).join(folder)
+    }
+
+    fn log(&self, container: &str) -> PathBuf {
+        self.logs().join(container).join("0.log")
+    }
+
+    /// The cgroup that the kubelet has made for it, as the kernel names it: the parent of its pause container's.
+    pub(super) fn cgroup(&self) -> Result<String> {
+        let path = format!("/proc/{}/cgroup", self.pause);
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let own = text.lines().find_map(|line| line.strip_prefix("0::"));
+        let parent = own.and_then(|own| Some(own.rsplit_once('/')?.0));
+        Ok(parent
+            .context("the pause process is in no cgroup")?
+            .to_owned())
     }
 
     /// Waits for a line of a container's output.

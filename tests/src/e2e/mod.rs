@@ -102,11 +102,7 @@ pub fn run(args: &Args) -> Result<ExitCode> {
     drop(node);
     let _ = cgroup::remove(&cgroup::in_first("kubepods"));
     results.iter().try_for_each(tell)?;
-    if let Some(out) = &args.out {
-        let all = json!({"release": release()?, "scenarios": results});
-        fs::write(out.join("e2e.json"), serde_json::to_string_pretty(&all)?)
-            .context("cannot write the results")?;
-    }
+    keep(&results, args.out.as_deref())?;
     let good = !failed && results.iter().all(|result| result["held"] == true);
     Ok(ExitCode::from(u8::from(!good)))
 }
@@ -119,7 +115,19 @@ fn with_kubelet(program: &Path, out: Option<&Path>) -> Result<ExitCode> {
     let (result, line) = judge(title, played, Ok(()), out);
     say(&line)?;
     tell(&result)?;
-    Ok(ExitCode::from(u8::from(result["held"] != true)))
+    let code = ExitCode::from(u8::from(result["held"] != true));
+    keep(&[result], out)?;
+    Ok(code)
+}
+
+/// Writes what was true and what was said.
+fn keep(results: &[Value], out: Option<&Path>) -> Result<()> {
+    let Some(out) = out else {
+        return Ok(());
+    };
+    let all = json!({"release": release()?, "scenarios": results});
+    fs::write(out.join("e2e.json"), serde_json::to_string_pretty(&all)?)
+        .context("cannot write the results")
 }
 
 /// What was true, and what was said.

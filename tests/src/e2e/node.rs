@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
 
 use super::container::Container;
 use super::pod::{Pod, SHARED, Spec};
@@ -28,6 +29,30 @@ pub(super) struct Work {
     pub(super) answers: u64,
     /// Requests that ran into their time limit.
     pub(super) timeouts: u64,
+}
+
+impl Work {
+    /// What it does within a time; `last` gives the last line of its output.
+    pub(super) fn within(time: Duration, last: impl Fn() -> Result<Value>) -> Result<Self> {
+        let before = Self::said(&last()?)?;
+        std::thread::sleep(time);
+        let after = Self::said(&last()?)?;
+        Ok(Self {
+            answers: after.answers - before.answers,
+            timeouts: after.timeouts - before.timeouts,
+        })
+    }
+
+    fn said(line: &Value) -> Result<Self> {
+        let number = |name: &str| {
+            let value = line[name].as_u64();
+            value.with_context(|| format!("Redis's client says no {name}: {line}"))
+        };
+        Ok(Self {
+            answers: number("answers")?,
+            timeouts: number("timeouts")?,
+        })
+    }
 }
 
 /// The node.
@@ -106,25 +131,7 @@ impl Node {
 
     /// What Redis's client does within a time.
     pub(super) fn work(&self, time: Duration) -> Result<Work> {
-        let before = self.done()?;
-        std::thread::sleep(time);
-        let after = self.done()?;
-        Ok(Work {
-            answers: after.answers - before.answers,
-            timeouts: after.timeouts - before.timeouts,
-        })
-    }
-
-    fn done(&self) -> Result<Work> {
-        let last = self.client.last()?;
-        let number = |name: &str| {
-            let value = last[name].as_u64();
-            value.with_context(|| format!("Redis's client says no {name}: {last}"))
-        };
-        Ok(Work {
-            answers: number("answers")?,
-            timeouts: number("timeouts")?,
-        })
+        Work::within(time, || self.client.last())
     }
 
     /// Waits until no pod is left but those that stay, and sockets and their memory are as they were.
@@ -172,6 +179,22 @@ fn usage() -> Result<Usage> {
 /// Pages of TCP memory that the node has taken.
 pub(super) fn pages() -> Result<u64> {
     Ok(usage()?.pages)
+}
+
+/// Waits until not more pages are taken than before, as far as processors keep no reserve; returns how many are.
+pub(super) fn pages_given_back(before: u64) -> Result<u64> {
+    let end = Instant::now() + SETTLING;
+    loop {
+        let now = pages()?;
+        if now <= before + MORE_PAGES {
+            return Ok(now);
+        }
+        ensure!(
+            Instant::now() < end,
+            "of TCP memory {now} pages are still taken, {before} were before"
+        );
+        std::thread::sleep(Duration::from_millis(200));
+    }
 }
 
 /// Starts a report, as a person on the node would, and waits until it traces. It ends when it is asked for.
