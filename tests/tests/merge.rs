@@ -146,7 +146,10 @@ fn a_thousand_reports_need_no_more_memory_than_a_few() {
 }
 
 /// What joined reports say, and the most memory that it took, in KiB.
-#[allow(clippy::zombie_processes, reason = "wait4 waits for it, and tells what it took")]
+#[allow(
+    clippy::zombie_processes,
+    reason = "wait4 waits for it, and tells what it took"
+)]
 fn measured(files: &[String]) -> (Value, i64) {
     let mut command = Command::new(common::tcpress());
     command.args(["merge", "-o", "json"]).args(files);

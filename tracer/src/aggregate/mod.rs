@@ -6,6 +6,7 @@ pub mod holding;
 pub mod movement;
 pub mod sockets;
 pub mod stall;
+pub mod steps;
 
 use std::collections::BTreeMap;
 

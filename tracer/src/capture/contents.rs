@@ -10,7 +10,7 @@ use tracer_common::{ABI_VERSION, EventRecord, SocketState, TallyKey, TimelineRec
 
 use super::record::{Header, Moment, Record, SCHEMA};
 use crate::{
-    aggregate::{Delta, Group},
+    aggregate::{Delta, Group, steps::Step},
     attribute::{Descriptor, Owner, OwnerKind},
     holders::{Scan, Socket, Sum},
     indicators::{Row, memcg::Pressed},
@@ -39,6 +39,7 @@ pub struct Capture {
     pub(super) gaps: Vec<String>,
     pub(super) timeline: Vec<TimelineRecord>,
     pub(super) orphans: Vec<(Timestamp, u64)>,
+    pub(super) steps: Vec<Step>,
     pub(super) socket_states: Vec<(u64, SocketState)>,
     pub(super) events: Vec<EventRecord>,
     pub(super) scans: BTreeMap<Moment, Scan>,
@@ -64,6 +65,7 @@ impl Capture {
             gaps: Vec::new(),
             timeline: Vec::new(),
             orphans: Vec::new(),
+            steps: Vec::new(),
             socket_states: Vec::new(),
             events: Vec::new(),
             scans: BTreeMap::new(),
@@ -120,6 +122,7 @@ impl Capture {
         capture.gaps = inputs.gaps.to_vec();
         capture.timeline = inputs.timeline.to_vec();
         capture.orphans = inputs.orphans.to_vec();
+        capture.steps = inputs.steps.to_vec();
         capture.socket_states = inputs.socket_states.to_vec();
         capture.events = inputs.events.to_vec();
         capture.owners = owners.done();
@@ -198,6 +201,7 @@ impl Capture {
             events: &self.events,
             timeline: &self.timeline,
             orphans: &self.orphans,
+            steps: &self.steps,
             wall_clock: &|at_ns| {
                 let zero = header.monotonic_zero;
                 zero.checked_add(seconds(at_ns)).unwrap_or(zero)
@@ -259,6 +263,7 @@ impl Capture {
             .chain(gaps)
             .chain(self.timeline.iter().copied().map(Record::Timeline))
             .chain(orphans)
+            .chain(self.steps.iter().cloned().map(Record::Step))
             .chain(states)
             .chain(self.events.iter().copied().map(Record::Event))
             .chain(descriptors)
@@ -319,6 +324,7 @@ impl Capture {
             Record::Gap { words } => self.gaps.push(words),
             Record::Timeline(record) => self.timeline.push(record),
             Record::Orphans { at, orphans } => self.orphans.push((at, orphans)),
+            Record::Step(step) => self.steps.push(step),
             Record::SocketState { cookie, state } => self.socket_states.push((cookie, state)),
             Record::Event(record) => self.events.push(record),
             Record::Scan {

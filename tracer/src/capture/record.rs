@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tracer_common::{EventRecord, SocketState, TallyKey, TimelineRecord, lost, selfcheck};
 
 use crate::{
-    aggregate::{Delta, Group},
+    aggregate::{Delta, Group, steps::Step},
     attribute::{Descriptor, Owner},
     holders::{Socket, part::Part},
     indicators::{Row, Sockstat, TcpMemory, memcg::Pressed},
@@ -81,6 +81,8 @@ pub enum Record {
         /// How many.
         orphans: u64,
     },
+    /// A step of the window.
+    Step(Step),
     /// What happened to one socket.
     SocketState {
         /// Its cookie.
@@ -150,6 +152,7 @@ impl Record {
             Self::Gap { .. } => "gap",
             Self::Timeline(_) => "timeline",
             Self::Orphans { .. } => "orphans",
+            Self::Step(_) => "step",
             Self::SocketState { .. } => "socket_state",
             Self::Event(_) => "event",
             Self::Scan { .. } => "scan",

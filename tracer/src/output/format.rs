@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{json, table, ticket};
+use super::{json, markdown, table, ticket};
 use crate::report::Report;
 
 /// How a report is printed.
@@ -13,6 +13,8 @@ pub enum Format {
     Table,
     /// One JSON document.
     Json,
+    /// Markdown for a ticket, a wiki or a chat: GitHub, GitLab, Jira's editor.
+    Markdown,
     /// Alerts for Prometheus' Alertmanager (`POST /api/v2/alerts`).
     Alertmanager,
     /// An event for PagerDuty (Events API v2), without its routing key.
@@ -29,6 +31,7 @@ pub fn render(report: &Report, format: Format) -> serde_json::Result<String> {
     match format {
         Format::Table => Ok(table::report(report)),
         Format::Json => json::pretty(report),
+        Format::Markdown => Ok(markdown::report(report)),
         Format::Alertmanager => ticket::alertmanager::alerts(report),
         Format::Pagerduty => ticket::pagerduty::event(report),
         Format::Jira => ticket::jira::issue(report),

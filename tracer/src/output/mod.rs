@@ -5,6 +5,7 @@ mod columns;
 pub mod events;
 mod format;
 pub mod json;
+pub mod markdown;
 pub mod merged;
 pub mod size;
 pub mod table;

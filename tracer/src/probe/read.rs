@@ -31,6 +31,17 @@ impl Tracer {
     /// # Errors
     /// When the kernel refuses to have a map read.
     pub fn read(&self) -> Result<Reading, MapError> {
+        Ok(Reading {
+            tallies: self.tallies()?,
+            in_flight: self.in_flight()?,
+        })
+    }
+
+    /// Reads the counts alone, whatever is being counted meanwhile.
+    ///
+    /// # Errors
+    /// When the kernel refuses to have a map read.
+    pub fn tallies(&self) -> Result<Tallies, MapError> {
         let mut tallies = Tallies::new();
         for name in ["TALLIES", "OVERFLOW"] {
             let map: HashMap<_, TallyKey, TallyValue> = HashMap::try_from(self.map(name)?)?;
@@ -49,10 +60,7 @@ impl Tracer {
             };
             tallies.insert(nobody, value);
         }
-        Ok(Reading {
-            tallies,
-            in_flight: self.in_flight()?,
-        })
+        Ok(tallies)
     }
 
     /// Reads the state of all sockets, by cookie (or by address, which is larger than any cookie).

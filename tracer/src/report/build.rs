@@ -6,6 +6,7 @@ mod explained;
 mod holders;
 mod losses;
 mod memory;
+mod series;
 mod victims;
 
 use std::{cmp::Reverse, collections::BTreeMap};
@@ -52,6 +53,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         .unwrap_or_default();
     let reconciliation: Vec<Reconciliation> = inputs.rows.iter().map(Into::into).collect();
     let timeline = inputs.traced.then(|| timeline(inputs, &mut gaps));
+    let series = series::series(inputs, &harms);
     losses::unknown_limits(inputs, &harms, &mut gaps);
     let mut losses = losses::losses(inputs, &harms);
     losses::gone(inputs, &mut gaps);
@@ -118,6 +120,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
             .collect(),
         memcg_pressure,
         timeline,
+        series,
         reconciliation,
         selfcheck,
         losses,

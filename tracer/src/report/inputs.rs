@@ -7,7 +7,7 @@ use tracer_common::{EventRecord, SocketState, TallyKey, TimelineRecord, lost, se
 
 use super::{Context, Node, Window, plan::Maps};
 use crate::{
-    aggregate::{Delta, Group},
+    aggregate::{Delta, Group, steps::Step},
     attribute::{Descriptor, Owner},
     holders::{Scan, Socket},
     indicators::{Row, TcpMemory, memcg::Pressed},
@@ -22,6 +22,8 @@ pub const MAX_SOCKETS: usize = 5;
 pub const MAX_EVIDENCE: usize = 100;
 /// Most moments of the timeline.
 pub const MAX_MOMENTS: usize = 200;
+/// Most owners whose refusals are told step by step.
+pub const MAX_SERIES: usize = 8;
 /// Most gaps in words.
 pub const MAX_GAPS: usize = 50;
 
@@ -95,6 +97,8 @@ pub struct Inputs<'a> {
     pub timeline: &'a [TimelineRecord],
     /// Numbers of orphans, each with the time from which on it was read, in the order of time.
     pub orphans: &'a [(Timestamp, u64)],
+    /// The window in steps, as it was looked at within it, in the order of time.
+    pub steps: &'a [Step],
     /// Wall clock of a time of `CLOCK_MONOTONIC` in nanoseconds.
     pub wall_clock: &'a dyn Fn(u64) -> Timestamp,
 }

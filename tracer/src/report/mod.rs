@@ -20,6 +20,7 @@ pub mod reconciliation;
 pub mod recovery;
 pub mod schema;
 pub mod selfcheck;
+pub mod series;
 pub mod source;
 mod state;
 pub mod timeline;
@@ -48,6 +49,7 @@ pub use plan::Plan;
 pub use reconciliation::Reconciliation;
 pub use recovery::Recovery;
 pub use selfcheck::Selfcheck;
+pub use series::Series;
 pub use state::state_name;
 pub use timeline::Moment;
 pub use verdict::{Advice, Basis, Check, Confidence, Detail, Kind, Leak, Limit, RuledOut, Verdict};
@@ -101,6 +103,9 @@ pub struct Report {
     /// When the state of the node changed, and at whose hand; null when nothing was traced.
     #[serde(default)]
     pub timeline: Option<Vec<Moment>>,
+    /// Refusals of each owner against fill, step by step; null when nothing was traced.
+    #[serde(default)]
+    pub series: Option<Series>,
     /// Our counts against the kernel's: one row per network namespace and counter.
     #[serde(default)]
     pub reconciliation: Vec<Reconciliation>,

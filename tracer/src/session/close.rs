@@ -173,6 +173,7 @@ impl Watch {
             events: taken.kept,
             timeline: taken.moments,
             orphans: taken.orphans,
+            steps: taken.steps.done(),
             memcgs: held.memcgs,
             contexts: BTreeMap::new(),
             memory_stats: held.memory_stats,

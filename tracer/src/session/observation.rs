@@ -14,7 +14,7 @@ use super::{
     held::{self, Effort, Held, sockets_of},
 };
 use crate::{
-    aggregate::{Delta, Group, group},
+    aggregate::{Delta, Group, group, steps::Step},
     attribute::{Attributor, Owner, Sources},
     capture::Capture,
     holders::{Socket, socket::Ends},
@@ -51,6 +51,8 @@ pub struct Observation {
     pub timeline: Vec<TimelineRecord>,
     /// Numbers of orphans, each with the time from which on it was read.
     pub orphans: Vec<(Timestamp, u64)>,
+    /// The window in steps, as it was looked at within it.
+    pub steps: Vec<Step>,
     /// Memory cgroups to which something happened; `None` where that cannot be read.
     pub memcgs: Option<Vec<Pressed>>,
     /// Why owners do not read, of those that hold or suffer most.
@@ -132,6 +134,7 @@ impl Observation {
             events: Vec::new(),
             timeline: Vec::new(),
             orphans: Vec::new(),
+            steps: Vec::new(),
             memcgs: held.memcgs,
             contexts: BTreeMap::new(),
             memory_stats: held.memory_stats,
@@ -197,6 +200,7 @@ impl Observation {
             events: &self.events,
             timeline: &self.timeline,
             orphans: &self.orphans,
+            steps: &self.steps,
             memcgs: self.memcgs.as_deref(),
             contexts: &self.contexts,
             maps: self.maps,

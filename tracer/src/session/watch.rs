@@ -21,7 +21,7 @@ use super::{
     survey::snapshot,
 };
 use crate::{
-    aggregate::Tallies,
+    aggregate::{Tallies, steps::Steps},
     attribute::{Attributor, Live, Owner, Sources},
     decode::{self, DecodeError},
     indicators::{memory, readings, rows::Snapshot},
@@ -80,6 +80,8 @@ pub(super) struct Taken {
     pub(super) moments: Vec<TimelineRecord>,
     /// Numbers of orphans, each with the time from which on it was read.
     pub(super) orphans: Vec<(Timestamp, u64)>,
+    /// The window in steps.
+    pub(super) steps: Steps,
     /// A look at sockets while much memory is taken.
     pub(super) climb: Climb,
     pub(super) not_kept: u64,
@@ -185,6 +187,17 @@ impl Watch {
         self.drain_timeline();
         let memory = memory::read(&self.sources.proc);
         self.note_orphans(memory.orphan);
+        self.step(memory.sockstat_pages);
+    }
+
+    /// Notes what was refused since the last look. What is missed belongs to the next step, and at last to the end of the window.
+    fn step(&mut self, sockstat_pages: Option<u64>) {
+        let base = self.base.counts.tallies.as_ref();
+        if let (Some(base), Ok(tallies)) = (base, self.tracer.tallies()) {
+            let end_ns = u64::try_from(self.base.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let steps = &mut self.taken.steps;
+            steps.look(end_ns, sockstat_pages, base, &tallies);
+        }
     }
 
     /// Looks at sockets while much memory is taken, where nothing else does before the end of the window.

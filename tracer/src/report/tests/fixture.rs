@@ -13,7 +13,7 @@ use tracer_common::{
 };
 
 use crate::{
-    aggregate::{Delta, Group},
+    aggregate::{Delta, Group, steps::Step},
     attribute::{
         ContainerFacts, Descriptor, Owner, OwnerKind, PodFacts, Source,
         contact::Contact,
@@ -61,6 +61,7 @@ pub(crate) struct Fixture {
     pub(crate) events: Vec<EventRecord>,
     pub(crate) timeline: Vec<TimelineRecord>,
     pub(crate) orphans: Vec<(Timestamp, u64)>,
+    pub(crate) steps: Vec<Step>,
     pub(crate) memcgs: Option<Vec<Pressed>>,
     pub(crate) contexts: BTreeMap<Group, Context>,
     pub(crate) descriptors: BTreeMap<u32, Descriptor>,
@@ -179,6 +180,7 @@ impl Fixture {
             events: Vec::new(),
             timeline: Vec::new(),
             orphans: Vec::new(),
+            steps: Vec::new(),
             memcgs: None,
             contexts: BTreeMap::new(),
             descriptors: BTreeMap::new(),
@@ -278,6 +280,7 @@ impl Fixture {
             events: &self.events,
             timeline: &self.timeline,
             orphans: &self.orphans,
+            steps: &self.steps,
             memcgs: self.memcgs.as_deref(),
             contexts: &self.contexts,
             maps: None,

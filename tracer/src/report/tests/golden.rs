@@ -4,11 +4,11 @@ use std::{fs, path::PathBuf};
 
 use super::schema;
 use crate::{
-    output::{Format, json, render, table, ticket::validate},
+    output::{Format, json, markdown, render, table, ticket::validate},
     report::{Report, schema::Document},
 };
 
-/// Compares with golden files, JSON and table; `TCPRESS_BLESS=1` writes them anew.
+/// Compares with golden files, every rendering; `TCPRESS_BLESS=1` writes them anew.
 pub(super) fn check(name: &str, report: &Report) {
     let table = table::report(report);
     // Commands stand whole, so that they can be copied.
@@ -23,6 +23,8 @@ pub(super) fn check(name: &str, report: &Report) {
     assert_eq!(&back, report, "what is written comes back");
     compare(&format!("{name}.json"), &json);
     compare(&format!("{name}.txt"), &table);
+    compare(&format!("{name}.md"), &markdown::report(report));
+    markdown::tests::check(report);
     ticket(name, report, Format::Alertmanager, validate::alertmanager);
     ticket(name, report, Format::Pagerduty, validate::pagerduty);
     ticket(name, report, Format::Jira, validate::jira);

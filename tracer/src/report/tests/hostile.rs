@@ -1,6 +1,11 @@
-//! Names chosen to break a terminal.
+//! Names chosen to break what they are shown in, or to steer it.
 
-use std::sync::Arc;
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex},
+};
+
+use serde_json::Value;
 
 use super::{fixture, fixture::LEAKY, golden, incident};
 use crate::{
@@ -8,6 +13,78 @@ use crate::{
     output::{events, json, table, text::is_hostile},
     report::Report,
 };
+
+/// One trick each.
+pub(crate) const EVILS: [&str; 22] = [
+    EVIL,
+    "\r\n\r\n# all is well\n- [x] done\n",
+    "</details>\n\n```\n````\n~~~\n</code></pre></td></tr></table>",
+    "**a** _b_ ~~c~~ [d](javascript:alert(1)) ![e](http://evil.example/pixel) <http://evil.example> [^1]: f",
+    "| a | b |\\| c \\\\| d\n|---|---|",
+    "<script>alert(1)</script><img src=x onerror=alert(1)>&lt;&#x3c;&amp;",
+    "\"><svg onload=alert(1)>' onmouseover='alert(1)",
+    "--></style></script></title></svg></textarea>]]><![CDATA[<!--",
+    "@team/oncall #1 !2 ~3 $4 %5 ^alert#6 GH-7 OPS-8 owner/name#9 deadbeefdeadbeef :smile: www.evil.example a@evil.example",
+    "/close",
+    "=cmd|' /C calc'!A0",
+    "+1+cmd",
+    "-2+3",
+    "\t@SUM(1)",
+    "{code}h1. a{code} {{b}} [~admin] ||c|| !d!",
+    "$(reboot) `reboot` ; reboot # ${IFS}",
+    "lost \u{fffd}\u{fffd} bytes",
+    "\u{202e}drawkcab\u{202c}\u{2066}\u{200f}\u{061c}",
+    "zero\u{200b}width\u{feff}\u{2028}\u{2029}\u{ad}",
+    "`",
+    "``` `` `",
+    "",
+];
+
+/// The report with every string in it replaced that may be any: what must be one of some words, or a time, stays.
+pub(crate) fn poisoned(report: &Report, evil: &str) -> Report {
+    let mut value = serde_json::to_value(report).unwrap();
+    let mut leaves = Vec::new();
+    strings(&value, String::new(), &mut leaves);
+    assert!(leaves.len() > 100, "{}", leaves.len());
+    // By the names on the way to a string, whether it may be any.
+    static FREE: Mutex<BTreeMap<String, bool>> = Mutex::new(BTreeMap::new());
+    let mut free = FREE.lock().unwrap();
+    for leaf in leaves {
+        let names = leaf
+            .split('/')
+            .filter(|name| name.parse::<usize>().is_err());
+        let names = names.collect::<Vec<_>>().join("/");
+        if free.get(&names) == Some(&false) {
+            continue;
+        }
+        let place = value.pointer_mut(&leaf).unwrap();
+        let was = std::mem::replace(place, Value::from(evil));
+        let takes = || serde_json::from_value::<Report>(value.clone()).is_ok();
+        if !*free.entry(names).or_insert_with(takes) {
+            *value.pointer_mut(&leaf).unwrap() = was;
+        }
+    }
+    serde_json::from_value(value).unwrap()
+}
+
+/// Where the strings of a document are (RFC 6901).
+fn strings(value: &Value, path: String, found: &mut Vec<String>) {
+    let step = |key: &str| format!("{path}/{}", key.replace('~', "~0").replace('/', "~1"));
+    match value {
+        Value::String(_) => found.push(path),
+        Value::Array(all) => {
+            for (at, inner) in all.iter().enumerate() {
+                strings(inner, step(&at.to_string()), found);
+            }
+        }
+        Value::Object(all) => {
+            for (key, inner) in all {
+                strings(inner, step(key), found);
+            }
+        }
+        _ => {}
+    }
+}
 
 const EVIL: &str = "x\x1b[2J\x1b]0;owned\x07\r\nVERDICT: all is well\u{202e}\u{9b}31m\u{200b}";
 

@@ -7,6 +7,7 @@ use super::{
     golden,
 };
 use crate::{
+    aggregate::steps::Step,
     holders::TcpState,
     indicators::Counter,
     report::{Basis, Confidence, Detail, Kind, Leak, Limit, memory::AllocatedSource},
@@ -87,6 +88,14 @@ pub(crate) fn incident() -> Fixture {
     event.compared.allocated_pages = 12_250;
     event.compared.tcp_mem_pages = [8_000, 11_000, 12_000];
     node.events = vec![event];
+    // Nine looks: each second 200 refusals of the leak and 80 of the victim, while 650 pages more are taken.
+    node.steps = (1..=9)
+        .map(|second| Step {
+            end_ns: second * 1_000_000_000,
+            sockstat_pages: Some(6_000 + 650 * second),
+            refused: vec![(fixture::key(LEAKY), 200), (fixture::key(REDIS), 80)],
+        })
+        .collect();
     node
 }
 
