@@ -14,6 +14,8 @@ pub mod decode;
 pub mod diagnose;
 #[cfg(test)]
 mod fixture;
+#[cfg(any(test, feature = "fuzz"))]
+pub mod fuzz;
 pub mod holders;
 pub mod indicators;
 pub mod kernel;

@@ -8,6 +8,7 @@ mod cpio;
 mod debian;
 mod e2e;
 mod e2e_page;
+mod fuzz;
 mod guest;
 mod hosts;
 mod initramfs;
@@ -119,6 +120,15 @@ enum Verb {
         #[arg(long, conflicts_with_all = ["storm", "kernel"])]
         page: bool,
     },
+    /// Feed fuzz targets with what was never written, and say what fails
+    Fuzz {
+        /// Seconds for each target
+        #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+        seconds: u64,
+        /// Keep inputs that take new ways in the corpus, which tests try each time
+        #[arg(long)]
+        keep: bool,
+    },
     /// Empty the cache
     Clean,
 }
@@ -165,6 +175,7 @@ fn run(verb: Verb) -> Result<i32> {
             let part = if limits { Part::Limits } else { Part::All };
             matrix::run(kernel.as_deref().unwrap_or("all"), part)
         }
+        Verb::Fuzz { seconds, keep } => fuzz::run(seconds, keep),
         Verb::Clean => cache::Cache::open()?.clean().map(|()| 0),
     }
 }

@@ -36,16 +36,16 @@ pub fn read(path: &Path) -> Result<Capture, FileError> {
     let compressed = file.fill_buf()?.starts_with(&MAGIC);
     if compressed {
         let lines = zstd::stream::read::Decoder::with_buffer(file)?;
-        return read_from(BufReader::new(lines));
+        return parse(BufReader::new(lines));
     }
-    read_from(file)
+    parse(file)
 }
 
 /// Reads lines, as far as that is possible.
 ///
 /// # Errors
 /// When not even a header can be read.
-pub(super) fn read_from(mut from: impl BufRead) -> Result<Capture, FileError> {
+pub fn parse(mut from: impl BufRead) -> Result<Capture, FileError> {
     let mut reader = Reader::default();
     let mut line = Vec::new();
     let mut lines = 0_u64;

@@ -11,7 +11,7 @@ mod read;
 mod record;
 
 pub use contents::Capture;
-pub use file::{FileError, read, write};
+pub use file::{FileError, parse, read, write};
 pub use read::{ReadError, Reader};
 pub use record::{Header, Moment, Record, SCHEMA};
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{
     Capture, FileError, ReadError, Record, SCHEMA,
-    file::{lines, read, read_from, write},
+    file::{lines, parse, read, write},
 };
 use crate::{
     fixture::Fixture,
@@ -15,7 +15,7 @@ use crate::{
 
 /// The report of a capture that went through its lines.
 pub(crate) fn replay(capture: &Capture) -> Report {
-    let back = read_from(text(capture).as_bytes()).unwrap();
+    let back = parse(text(capture).as_bytes()).unwrap();
     assert_eq!(back.damage(), None);
     assert_eq!(&back, capture, "what is written comes back");
     back.report()
@@ -32,7 +32,7 @@ fn captured() -> Capture {
 }
 
 fn damage_of(text: &[u8]) -> String {
-    let capture = read_from(text).unwrap();
+    let capture = parse(text).unwrap();
     let report = capture.report();
     let damage = capture.damage().unwrap().to_owned();
     assert!(
@@ -151,7 +151,7 @@ fn an_owner_whose_line_is_lost_is_unknown() {
         .lines()
         .filter(|line| !line.contains("\"record\":\"owner\""))
         .collect();
-    let report = read_from(format!("{}\n", lines.join("\n")).as_bytes())
+    let report = parse(format!("{}\n", lines.join("\n")).as_bytes())
         .unwrap()
         .report();
     assert!(
@@ -177,7 +177,7 @@ fn an_owner_whose_line_is_lost_is_unknown() {
 
 #[test]
 fn what_is_no_capture_says_so() {
-    let error = |text: &str| match read_from(text.as_bytes()) {
+    let error = |text: &str| match parse(text.as_bytes()) {
         Err(FileError::Read(error)) => error,
         other => panic!("{other:?}"),
     };
