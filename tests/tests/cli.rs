@@ -32,6 +32,10 @@ fn help_of_each_command_is_data_on_stdout() {
                 "report",
                 "trace",
                 "doctor",
+                "completions",
+                "man",
+                "--quiet",
+                "Exit status: 0 done",
                 "--proc",
                 "--cgroup-root",
                 "--pod-logs",
@@ -49,6 +53,10 @@ fn help_of_each_command_is_data_on_stdout() {
                 "--no-bpf",
                 "--max-owners",
                 "--top",
+                "--namespace",
+                "--sort",
+                "--exit-code",
+                "--interval",
                 "--ring-bytes",
             ],
         ),
@@ -80,10 +88,18 @@ fn wrong_usage_exits_with_2() {
         "--nonsense",
         "report --nonsense",
         "report --duration ten",
-        "report -o ndjson",
+        "report -o yaml",
+        "report -l a=b,",
+        "report -q -v",
+        "report --netns default",
+        "report --interval 1s --until-recovered",
+        "report --interval 1s --duration 5s",
+        "report --interval 0",
+        "report --color sometimes",
+        "completions cmd",
         "trace -o json",
         "report --max-owners -1",
-        "report --top 19",
+        "report --top 0",
         "report --top many",
         "doctor extra",
     ] {
@@ -161,4 +177,35 @@ fn a_missing_proc_is_an_error_in_words() {
         assert!(words.contains("/nonexistent"), "{command}: {words}");
         assert!(!words.contains("panicked"), "{command}: {words}");
     }
+}
+
+#[test]
+fn a_shell_can_complete_and_manual_pages_can_be_made() {
+    for (shell, word) in [
+        ("bash", "complete -F _tcpress"),
+        ("zsh", "#compdef tcpress"),
+        ("fish", "complete -c tcpress"),
+    ] {
+        let got = output(tcpress(&format!("completions {shell}")));
+        assert_eq!(got.status.code(), Some(0), "{shell}");
+        let script = text(&got.stdout);
+        assert!(script.contains(word), "{shell}");
+        assert!(script.contains("exit-code"), "{shell}");
+    }
+    let folder = std::env::temp_dir().join(format!("tcpress-man-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let got = output(tcpress(&format!("man --out {}", folder.display())));
+    assert_eq!(got.status.code(), Some(0), "{}", text(&got.stderr));
+    for (page, word) in [
+        ("tcpress.1", "Exit status"),
+        ("tcpress-report.1", "--duration"),
+        ("tcpress-trace.1", "--namespace"),
+        ("tcpress-replay.1", "--label"),
+    ] {
+        let page = fs::read_to_string(folder.join(page)).unwrap();
+        assert!(page.starts_with(".ie") || page.starts_with(".TH"), "{page}");
+        // roff writes a hyphen as \-.
+        assert!(page.replace("\\-", "-").contains(word), "{word}");
+    }
+    fs::remove_dir_all(&folder).unwrap();
 }

@@ -15,6 +15,8 @@ pub use crate::holders::part::{MAX_TOP, Part};
 pub struct Holding {
     /// The owners that were summed.
     pub owners: BTreeSet<Owner>,
+    /// Their network namespaces.
+    pub netns: BTreeSet<u32>,
     /// By state.
     pub states: BTreeMap<TcpState, Part>,
     /// Those that hold most, most bytes first, at most [`MAX_TOP`].
@@ -37,6 +39,7 @@ impl Holding {
 
     /// Adds one socket.
     fn add(&mut self, socket: &Socket) {
+        self.netns.insert(socket.netns_inum);
         self.states.entry(socket.state).or_default().add(socket);
         keep_largest(&mut self.top, socket);
     }
@@ -44,6 +47,7 @@ impl Holding {
     /// Adds sockets that were only summed.
     fn add_sum(&mut self, sum: &Sum) {
         let state = sum.example.state;
+        self.netns.insert(sum.example.netns_inum);
         self.states.entry(state).or_default().merge(&sum.part);
         for socket in &sum.top {
             keep_largest(&mut self.top, socket);

@@ -1,6 +1,6 @@
 //! The answer of attribution: plain data, compared and ordered, never serialised as it is.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -92,6 +92,9 @@ impl Sandbox {
 pub struct PodFacts {
     /// What it belongs to.
     pub workload: Option<Workload>,
+    /// Its labels, without those that the kubelet adds.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
     /// Whom to call.
     pub contact: Vec<Contact>,
     /// Where its TCP stack is, if not in this kernel.

@@ -142,9 +142,15 @@ impl Capture {
         self.damage.as_deref()
     }
 
-    /// The report.
+    /// The report, as it was when it was recorded.
     #[must_use]
     pub fn report(&self) -> Report {
+        self.report_of(self.header.top)
+    }
+
+    /// The same with so many owners in each list at most, if that is more.
+    #[must_use]
+    pub fn report_of(&self, top: usize) -> Report {
         let owner = |number: Option<&u32>| {
             let owner = number.and_then(|number| self.owners.get(number));
             owner.cloned()
@@ -193,7 +199,7 @@ impl Capture {
             memcgs: header.memcgs.then_some(&self.memcgs),
             contexts: &self.contexts,
             maps: header.maps,
-            top: header.top,
+            top: header.top.max(top),
             runtimes: &header.runtimes,
             gaps: &self.gaps,
             damage: self.damage.as_deref(),

@@ -53,7 +53,7 @@ pub(super) async fn until_recovered(
         Some(before) => before,
         None => {
             let (observation, node, end) = window(paths, &args.watching).await?;
-            let first = observation.report(&node, args.watching.top);
+            let first = observation.report(&node, args.printing.view.owners_wanted());
             super::say(&format!(
                 "found: {}",
                 text::clean(&first.verdict.headline, usize::MAX)
@@ -71,7 +71,7 @@ pub(super) async fn until_recovered(
     let mut held = 0;
     loop {
         let (observation, node, end) = window(paths, &args.watching).await?;
-        let mut report = observation.report(&node, args.watching.top);
+        let mut report = observation.report(&node, args.printing.view.owners_wanted());
         let mut recovery = recovery::compare(&before, &report);
         held = match recovery.recovered {
             Some(true) => held + 1,

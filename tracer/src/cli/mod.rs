@@ -1,8 +1,10 @@
 //! The command line: one file per subcommand, an `Args` struct and a `run` function each. stdout is data,
-//! stderr is words. Exit status: 0 done, 1 error, 2 wrong usage.
+//! stderr is words. Exit status: 0 done, 1 error, 2 wrong usage, 3 a finding where `--exit-code` asks for it.
 
+mod completions;
 mod doctor;
 mod follow;
+mod man;
 mod merge;
 mod observe;
 mod print;
@@ -11,11 +13,13 @@ mod replay;
 mod report;
 mod schema;
 mod trace;
+mod view;
 
 use std::{
     io::{self, Write as _},
     path::PathBuf,
     process::ExitCode,
+    sync::atomic::{AtomicU8, Ordering},
 };
 
 use std::time::Duration;
@@ -37,10 +41,12 @@ use crate::{
 
 /// Who fills the TCP memory of this node, who suffers, and which limit refused.
 #[derive(Debug, Parser)]
-#[command(name = "tcpress", version, max_term_width = 100)]
+#[command(name = "tcpress", version, max_term_width = 100, after_help = EXIT_STATUS)]
 struct Cli {
     #[command(flatten)]
     paths: Paths,
+    #[command(flatten)]
+    words: Words,
     #[command(subcommand)]
     command: Command,
 }
@@ -54,7 +60,28 @@ enum Command {
     Schema(schema::Args),
     Trace(trace::Args),
     Doctor(doctor::Args),
+    Completions(completions::Args),
+    Man(man::Args),
 }
+
+/// What each exit status means.
+const EXIT_STATUS: &str = "Exit status: 0 done; 1 error (doctor: nothing can be traced; report --until-recovered: told to \
+    stop before; merge, replay: something could not be read); 2 wrong usage; 3 with --exit-code: the verdict is a finding, \
+    neither healthy nor inconclusive. stdout is data, stderr is words.";
+
+/// How much is said on stderr.
+#[derive(Clone, Copy, Debug, Args)]
+struct Words {
+    /// Say nothing on stderr but errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say on stderr what is done, and what could not be attached.
+    #[arg(short, long, global = true)]
+    verbose: bool,
+}
+
+/// How much is said: 0 errors, 1 what people wait for, 2 what is done.
+static WORDS: AtomicU8 = AtomicU8::new(1);
 
 /// Where the machine's own files are: an agent in a container sees the node's elsewhere.
 #[derive(Clone, Debug, Args)]
@@ -207,6 +234,14 @@ fn ring_bytes(text: &str) -> Result<u32, String> {
 #[must_use]
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
+    WORDS.store(
+        match cli.words {
+            Words { quiet: true, .. } => 0,
+            Words { verbose: true, .. } => 2,
+            _ => 1,
+        },
+        Ordering::Relaxed,
+    );
     let done = match cli.command {
         Command::Report(args) => on_one_thread(report::run(&cli.paths, &args)),
         Command::Record(args) => on_one_thread(record::run(&cli.paths, &args)),
@@ -215,6 +250,8 @@ pub fn main() -> ExitCode {
         Command::Schema(args) => schema::run(&args),
         Command::Trace(args) => on_one_thread(trace::run(&cli.paths, &args)),
         Command::Doctor(args) => doctor::run(&cli.paths, &args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => man::run(&args),
     };
     match done {
         Ok(code) => code,
@@ -248,7 +285,18 @@ async fn stop() {
 
 /// Words for people. stderr may be gone; that is no reason to end.
 fn say(words: &str) {
-    let _ = writeln!(io::stderr(), "{words}");
+    say_from(1, words);
+}
+
+/// Words for people who asked for more of them.
+fn detail(words: &str) {
+    say_from(2, words);
+}
+
+fn say_from(level: u8, words: &str) {
+    if WORDS.load(Ordering::Relaxed) >= level {
+        let _ = writeln!(io::stderr(), "{words}");
+    }
 }
 
 fn duration(text: &str) -> Result<Duration, String> {

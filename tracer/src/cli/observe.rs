@@ -15,7 +15,7 @@ use crate::{
     holders::{Detail, Progress},
     indicators::{memory, reserve},
     kernel::{Plan, plan},
-    output::table,
+    output::{size, table},
     report::{Node, inputs::MAX_OWNERS},
     session::{Observation, Survey, Watch, node, observer, settings, survey},
 };
@@ -33,15 +33,27 @@ pub(super) struct Watching {
     /// Trace nothing: answer from the kernel's counters, sock_diag and /proc.
     #[arg(long)]
     pub(super) no_bpf: bool,
-    /// Owners in each list of the report at most, 20 or more; the sums are of all.
-    #[arg(long, value_name = "N", default_value_t = MAX_OWNERS, value_parser = top)]
-    pub(super) top: usize,
     /// Compare every call with the kernel's own counters around it, and say how many disagree; it costs
     /// time on every call.
     #[arg(long)]
     selfcheck: bool,
     #[command(flatten)]
     bounds: Bounds,
+}
+
+impl Watching {
+    /// Attaches as many probes as this kernel takes, and says so; else why not.
+    pub(super) fn open(&self, paths: &Paths, sources: &Sources) -> Result<Watch, String> {
+        if self.no_bpf {
+            return Err("not asked to trace (--no-bpf)".to_owned());
+        }
+        let watch = open_watch(paths, &self.bounds, sources, self.selfcheck);
+        match &watch {
+            Ok(watch) => super::say(&format!("tracing: {} probes", watch.probes())),
+            Err(why) => super::say(&format!("not tracing: {why}; answering from counters")),
+        }
+        watch
+    }
 }
 
 /// How a window ended.
@@ -73,11 +85,18 @@ pub(super) fn begin(
     let mut attributor = sources.read();
     let tells = |cgroup| attributor.cgroup_tells(cgroup);
     let detail = Detail::for_sockets(memory::read(&sources.proc).alloc, singly_up_to, &tells);
+    let begun = Instant::now();
     let mut start = survey(&sources.proc, detail, progress);
     live.look_at(&mut attributor, &start.namespaces, true);
     live.settle(&mut attributor);
     start.memcgs = sources.memory_events(&attributor);
     start.memory.reserve_pages = reserve::pages(&sources.proc, &paths.btf, start.memory.page_size);
+    super::detail(&format!(
+        "read at the start: {} network namespaces, {} sockets, in {}",
+        start.namespaces.len(),
+        start.scan.total().sockets,
+        elapsed(begun),
+    ));
     let mut node = node(&sources.proc, start.memory.page_size);
     node.labels.extend(paths.node_label.iter().cloned());
     Ok(Begun {
@@ -141,25 +160,17 @@ async fn observe(
         start,
         ..
     } = begun;
-    let watch = if args.no_bpf {
-        Err("not asked to trace (--no-bpf)".to_owned())
-    } else {
-        open_watch(paths, &args.bounds, &sources, args.selfcheck)
-    };
+    let watch = args.open(paths, &sources);
     let mut observer = observer(&sources, &attributor, &start.scan);
     let (mut observation, ended) = match watch {
         Ok(mut watch) => {
             watch.attributor = Arc::new(attributor);
             watch.live = Some(live);
-            super::say(&format!("tracing: {} probes", watch.probes()));
             let ended = collect(&mut watch, &mut observer, args.duration).await?;
             let observation = watch.close(start, &Progress::new(&super::say))?;
             (observation, ended)
         }
         Err(why) => {
-            if !args.no_bpf {
-                super::say(&format!("not tracing: {why}; answering from counters"));
-            }
             let begun = Instant::now();
             let ended = wait(&mut observer, args.duration).await;
             let elapsed = begun.elapsed();
@@ -215,8 +226,16 @@ pub(super) fn open_watch(
         return Err(why);
     }
     let layout = facts.types?.resolved.layout;
+    for (probe, why) in plan
+        .probes
+        .iter()
+        .filter_map(|it| Some((it, it.missing.as_ref()?)))
+    {
+        super::detail(&format!("not attached: {}: {why}", probe.hook));
+    }
+    let begun = Instant::now();
     let settings = settings(facts.addresses, selfcheck);
-    Watch::open(
+    let watch = Watch::open(
         plan,
         &layout,
         &settings,
@@ -224,7 +243,14 @@ pub(super) fn open_watch(
         &paths.btf,
         sources.clone(),
     )
-    .map_err(|error| format!("{:#}", anyhow::Error::from(error)))
+    .map_err(|error| format!("{:#}", anyhow::Error::from(error)))?;
+    super::detail(&format!("loaded and attached in {}", elapsed(begun)));
+    Ok(watch)
+}
+
+/// Time since an instant, in words.
+fn elapsed(since: Instant) -> String {
+    size::nanos(u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX))
 }
 
 async fn collect(
@@ -251,17 +277,5 @@ async fn collect(
                 watch.keep(events);
             }
         }
-    }
-}
-
-fn top(text: &str) -> Result<usize, String> {
-    let most = 1 << 20;
-    let number = text
-        .parse()
-        .map_err(|_| format!("{text} is not a number"))?;
-    if (MAX_OWNERS..=most).contains(&number) {
-        Ok(number)
-    } else {
-        Err(format!("it must be from {MAX_OWNERS} to {most}"))
     }
 }

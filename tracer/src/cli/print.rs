@@ -4,14 +4,19 @@ use std::{
     fs::File,
     io::{self, Write},
     path::PathBuf,
+    process::ExitCode,
 };
 
 use anyhow::Context as _;
 
+use super::view::{Look, View};
 use crate::{
     output::{self, Format},
     report::Report,
 };
+
+/// Exit status where there is a finding, with `--exit-code`.
+const FINDING: u8 = 3;
 
 /// How a report is printed.
 #[derive(Debug, clap::Args)]
@@ -22,6 +27,13 @@ pub(super) struct Printing {
     /// Write the report to a file instead of stdout.
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Exit status 3 where the verdict is a finding: neither healthy nor inconclusive.
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    look: Look,
+    #[command(flatten)]
+    pub(super) view: View,
 }
 
 impl Printing {
@@ -33,26 +45,44 @@ impl Printing {
                 File::create(path).with_context(|| format!("cannot create {}", path.display()))?,
             ),
         };
-        Ok(Printer { settings: self, to })
+        Ok(Printer {
+            settings: self,
+            to,
+            found: false,
+        })
     }
 }
 
-/// An open place for a report.
+/// An open place for reports.
 pub(super) struct Printer<'a> {
     settings: &'a Printing,
     to: Box<dyn Write>,
+    /// Whether a report with a finding has been printed.
+    found: bool,
 }
 
 impl Printer<'_> {
-    /// Prints it.
-    pub(super) fn print(&mut self, report: &Report) -> anyhow::Result<()> {
-        let text = output::render(report, self.settings.output)?;
+    /// Prints one, as far as it is to be shown.
+    pub(super) fn print(&mut self, report: Report) -> anyhow::Result<()> {
+        self.found |= report.verdict.kind.is_finding();
+        let settings = self.settings;
+        let report = settings.view.of(report);
+        let style = settings.look.style(settings.out.is_some());
+        let text = output::render_in(&report, settings.output, style)?;
         let written = self.to.write_all(text.as_bytes());
         written
             .and_then(|()| self.to.flush())
-            .with_context(|| match &self.settings.out {
+            .with_context(|| match &settings.out {
                 Some(file) => format!("cannot write {}", file.display()),
                 None => "cannot write to stdout".to_owned(),
             })
+    }
+
+    /// The exit status after all that was printed, where nothing else went wrong.
+    pub(super) fn code(&self) -> ExitCode {
+        match self.settings.exit_code && self.found {
+            true => ExitCode::from(FINDING),
+            false => ExitCode::SUCCESS,
+        }
     }
 }

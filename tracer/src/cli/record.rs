@@ -30,9 +30,10 @@ pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> 
     let name = args.file.display();
     let file = File::create(&args.file).with_context(|| format!("cannot create {name}"))?;
     let (observation, node, _) = window(paths, &args.watching).await?;
-    let capture = observation.capture(&node, args.watching.top);
+    let view = &args.printing.view;
+    let capture = observation.capture(&node, view.owners_recorded());
     capture::write(&capture, file, &args.file).with_context(|| format!("cannot write {name}"))?;
     super::say(&format!("recorded: {name}"));
-    printer.print(&capture.report())?;
-    Ok(ExitCode::SUCCESS)
+    printer.print(capture.report_of(view.owners_wanted()))?;
+    Ok(printer.code())
 }

@@ -31,10 +31,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
             crate::output::text::name(recorder)
         ));
     }
-    printer.print(&capture.report())?;
+    printer.print(capture.report_of(args.printing.view.owners_wanted()))?;
     if let Some(damage) = capture.damage() {
         super::say(&format!("{name} is damaged: {damage}"));
         return Ok(ExitCode::FAILURE);
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(printer.code())
 }

@@ -1,13 +1,23 @@
 //! `tcpress report`: runs, ends by itself or when told to, prints one report.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::PathBuf,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
 
 use super::{
     Paths, follow,
-    observe::{Watching, window},
-    print::Printing,
+    observe::{Watching, begin, window},
+    print::{Printer, Printing},
+    stop,
 };
-use crate::diagnose::recovery;
+use crate::{
+    diagnose::recovery,
+    holders::Progress,
+    report::Report,
+    session::{SINGLY_UP_TO, Windows},
+};
 
 /// Watches for a while and prints one report: which limit refused, who suffers, who holds the memory,
 /// and whether the counts equal the kernel's.
@@ -19,7 +29,11 @@ pub(super) struct Args {
     #[command(flatten)]
     pub(super) watching: Watching,
     #[command(flatten)]
-    printing: Printing,
+    pub(super) printing: Printing,
+    /// One report after the other until told to stop, each of a window of this length, with no gap between them: every count is in
+    /// one of them. -o ndjson makes a stream of them.
+    #[arg(long, value_name = "TIME", value_parser = interval, conflicts_with_all = ["duration", "until_recovered"])]
+    interval: Option<Duration>,
     /// Say what has recovered since an earlier report of this node, a JSON document.
     #[arg(long, value_name = "FILE")]
     compare: Option<PathBuf>,
@@ -32,6 +46,9 @@ pub(super) struct Args {
 pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
     let mut printer = args.printing.open()?;
     let before = args.compare.as_deref().map(follow::read).transpose()?;
+    if let Some(interval) = args.interval {
+        return series(paths, args, interval, before.as_ref(), &mut printer).await;
+    }
     let (report, code) = if args.until_recovered {
         anyhow::ensure!(
             !args.watching.duration.is_zero(),
@@ -40,10 +57,59 @@ pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> 
         follow::until_recovered(paths, args, before).await?
     } else {
         let (observation, node, _) = window(paths, &args.watching).await?;
-        let mut report = observation.report(&node, args.watching.top);
+        let mut report = observation.report(&node, args.printing.view.owners_wanted());
         report.recovery = before.map(|before| recovery::compare(&before, &report));
         (report, ExitCode::SUCCESS)
     };
-    printer.print(&report)?;
-    Ok(code)
+    printer.print(report)?;
+    Ok(match code == ExitCode::SUCCESS {
+        true => printer.code(),
+        false => code,
+    })
+}
+
+/// One report after the other, until told to stop.
+async fn series(
+    paths: &Paths,
+    args: &Args,
+    interval: Duration,
+    before: Option<&Report>,
+    printer: &mut Printer<'_>,
+) -> anyhow::Result<ExitCode> {
+    let stopped = stop();
+    tokio::pin!(stopped);
+    let begun = begin(paths, SINGLY_UP_TO, &Progress::new(&super::say))?;
+    let watch = args.watching.open(paths, &begun.sources);
+    let mut windows = Windows::begin(
+        watch,
+        &begun.sources,
+        begun.attributor,
+        begun.live,
+        begun.start,
+    );
+    let mut end = Instant::now();
+    loop {
+        end += interval;
+        let told = tokio::select! {
+            () = &mut stopped => true,
+            done = windows.wait(end) => {
+                done?;
+                false
+            }
+        };
+        let observation = windows.turn()?;
+        let mut report = observation.report(&begun.node, args.printing.view.owners_wanted());
+        report.recovery = before.map(|before| recovery::compare(before, &report));
+        printer.print(report)?;
+        if told {
+            return Ok(printer.code());
+        }
+    }
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    match super::duration(text)? {
+        Duration::ZERO => Err("it must be longer than 0".to_owned()),
+        time => Ok(time),
+    }
 }

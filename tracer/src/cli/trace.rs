@@ -17,12 +17,13 @@ use super::{
     Bounds, Paths,
     observe::{BETWEEN_LOOKS, open_watch},
     stop,
+    view::{Filter, Look},
 };
 use crate::{
     attribute::Live,
     indicators::memory,
     output::events,
-    report::Evidence,
+    report::{Evidence, view},
     session::{Watch, wall_clock},
 };
 
@@ -38,6 +39,10 @@ pub(super) struct Args {
     /// How to print.
     #[arg(short, long, value_enum, default_value_t = Lines::Table)]
     output: Lines,
+    #[command(flatten)]
+    filter: Filter,
+    #[command(flatten)]
+    look: Look,
     #[command(flatten)]
     bounds: Bounds,
 }
@@ -67,9 +72,14 @@ pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> 
     watch.live = Some(live);
     super::say(&format!("tracing: {} probes", watch.probes()));
     let mut out = io::stdout();
-    if args.output == Lines::Table {
+    if args.output == Lines::Table && args.look.heads() {
         writeln!(out, "{}", events::table_head())?;
     }
+    let lines = Printing {
+        lines: args.output,
+        filter: args.filter.filter(),
+        page_size,
+    };
     let end = async {
         match args.duration {
             Some(duration) => tokio::time::sleep(duration).await,
@@ -88,34 +98,48 @@ pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> 
             _ = looks.tick() => watch.name(),
             records = watch.next() => {
                 let records = records.context("cannot read evidence")?;
-                print(&mut out, &watch, &records, args.output, page_size)?;
+                lines.print(&mut out, &watch, &records)?;
             }
         }
     }
     let left = watch.drain();
-    print(&mut out, &watch, &left, args.output, page_size)?;
+    lines.print(&mut out, &watch, &left)?;
     say_losses(&watch)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn print(
-    out: &mut impl Write,
-    watch: &Watch,
-    records: &[EventRecord],
+/// How lines are printed, and whose.
+struct Printing {
     lines: Lines,
+    filter: view::Filter,
     page_size: u64,
-) -> anyhow::Result<()> {
-    let at = wall_clock();
-    for record in records {
-        let name = |key: &TallyKey| (&watch.attributor.owner_of(key)).into();
-        let event = Evidence::new(record, &name, at(record.at_ns), page_size);
-        match lines {
-            Lines::Table => writeln!(out, "{}", events::table_line(&event))?,
-            Lines::Ndjson => writeln!(out, "{}", events::ndjson_line(&event)?.trim_end())?,
+}
+
+impl Printing {
+    fn print(
+        &self,
+        out: &mut impl Write,
+        watch: &Watch,
+        records: &[EventRecord],
+    ) -> anyhow::Result<()> {
+        let at = wall_clock();
+        for record in records {
+            let name = |key: &TallyKey| (&watch.attributor.owner_of(key)).into();
+            let event = Evidence::new(record, &name, at(record.at_ns), self.page_size);
+            if !self
+                .filter
+                .shows(&event.owner, std::slice::from_ref(&event.netns))
+            {
+                continue;
+            }
+            match self.lines {
+                Lines::Table => writeln!(out, "{}", events::table_line(&event))?,
+                Lines::Ndjson => writeln!(out, "{}", events::ndjson_line(&event)?.trim_end())?,
+            }
         }
+        out.flush()?;
+        Ok(())
     }
-    out.flush()?;
-    Ok(())
 }
 
 /// What did not show in the lines.

@@ -1,12 +1,12 @@
 //! The answer of `tcpress doctor` for people.
 
-use super::{size, table, text};
+use super::{page::Page, size, table, text};
 use crate::report::Checkup;
 
 /// At most 100 columns.
 #[must_use]
 pub fn table(checkup: &Checkup) -> String {
-    let mut out = String::new();
+    let mut out = Page::default();
     let verdict = match (checkup.can_trace, &checkup.plan.impossible) {
         (true, _)
             if checkup
@@ -72,5 +72,5 @@ pub fn table(checkup: &Checkup) -> String {
             ));
         }
     }
-    out
+    out.into_text()
 }

@@ -1,9 +1,10 @@
 //! Lines of columns: the first to the left, the others to the right, all within the width of a page.
 
-use super::text;
+use super::{
+    page::{PAGE, Page},
+    text,
+};
 
-/// Widest line, in characters.
-pub(super) const PAGE: usize = 100;
 /// Narrowest first column, however wide the others are.
 const NARROWEST: usize = 12;
 
@@ -13,7 +14,7 @@ pub(super) struct Columns {
     rows: Vec<Vec<String>>,
     /// What stands behind the first cell of a row where there is room, and under the row where there is none.
     asides: Vec<Option<String>>,
-    /// Lines that follow a row, by the number of the row.
+    /// Sentences that follow a row, by the number of the row.
     notes: Vec<(usize, String)>,
 }
 
@@ -43,18 +44,17 @@ impl Columns {
 
     /// Adds a sentence under the last row.
     pub(super) fn note(&mut self, sentence: &str) {
-        for line in text::wrap(sentence, PAGE - 4) {
-            self.notes.push((self.rows.len(), format!("    {line}")));
-        }
+        self.notes.push((self.rows.len(), sentence.to_owned()));
     }
 
     /// Writes it out.
-    pub(super) fn write(&self, out: &mut String) {
+    pub(super) fn write(&self, out: &mut Page) {
+        let page = out.width();
         let widths: Vec<usize> = (0..self.head.len())
             .map(|column| self.width(column))
             .collect();
         let others: usize = widths.iter().skip(1).map(|width| width + 2).sum();
-        let room = PAGE.saturating_sub(others + 2).max(NARROWEST);
+        let room = page.saturating_sub(others + 2).max(NARROWEST);
         let titles: Vec<Option<String>> = (0..self.rows.len())
             .map(|row| self.title(row, room))
             .collect();
@@ -69,8 +69,10 @@ impl Columns {
             .unwrap_or(0)
             .max(longest.unwrap_or(0));
         let first = first.min(room).max(NARROWEST);
-        let heads: Vec<String> = self.head.iter().map(ToString::to_string).collect();
-        line(out, &heads, first, &widths);
+        if out.style.heads {
+            let heads: Vec<String> = self.head.iter().map(ToString::to_string).collect();
+            line(out, &heads, first, &widths);
+        }
         for (number, (row, title)) in self.rows.iter().zip(titles).enumerate() {
             match (title, &self.asides[number]) {
                 (Some(title), _) => {
@@ -80,14 +82,15 @@ impl Columns {
                 }
                 (None, aside) => {
                     line(out, row, first, &widths);
-                    for aside in aside.iter().flat_map(|aside| text::wrap(aside, PAGE - 4)) {
+                    for aside in aside.iter().flat_map(|aside| text::wrap(aside, page - 4)) {
                         out.push_str(&format!("    {aside}\n"));
                     }
                 }
             }
             for (_, note) in self.notes.iter().filter(|(after, _)| *after == number + 1) {
-                out.push_str(note);
-                out.push('\n');
+                for note in text::wrap(note, page - 4) {
+                    out.push_str(&format!("    {note}\n"));
+                }
             }
         }
     }
@@ -107,7 +110,7 @@ impl Columns {
 }
 
 /// One line, indented by two.
-fn line(out: &mut String, cells: &[String], first: usize, widths: &[usize]) {
+fn line(out: &mut Page, cells: &[String], first: usize, widths: &[usize]) {
     let mut text_line = String::from("  ");
     for (column, cell) in cells.iter().enumerate() {
         if column == 0 {
@@ -129,9 +132,9 @@ mod tests {
         let mut table = Columns::new(&["OWNER", "HELD"]);
         table.row_with(aside, &[name.to_owned(), "7".to_owned()]);
         table.row(&["other".to_owned(), "8".to_owned()]);
-        let mut out = String::new();
+        let mut out = Page::default();
         table.write(&mut out);
-        out.lines().map(str::to_owned).collect()
+        out.into_text().lines().map(str::to_owned).collect()
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{json, markdown, table, ticket};
+use super::{Style, json, markdown, table, ticket};
 use crate::report::Report;
 
 /// How a report is printed.
@@ -11,10 +11,14 @@ pub enum Format {
     /// Words and columns for people.
     #[default]
     Table,
+    /// The same with more columns and sockets, on lines longer than 100 characters.
+    Wide,
     /// One JSON document.
     Json,
     /// Markdown for a ticket, a wiki or a chat: GitHub, GitLab, Jira's editor.
     Markdown,
+    /// One JSON document on one line.
+    Ndjson,
     /// Alerts for Prometheus' Alertmanager (`POST /api/v2/alerts`).
     Alertmanager,
     /// An event for PagerDuty (Events API v2), without its routing key.
@@ -28,10 +32,26 @@ pub enum Format {
 /// # Errors
 /// When a value cannot be written as JSON; the model's can.
 pub fn render(report: &Report, format: Format) -> serde_json::Result<String> {
+    render_in(report, format, Style::default())
+}
+
+/// The same, tables in a style of their own.
+///
+/// # Errors
+/// As [`render`].
+pub fn render_in(report: &Report, format: Format, style: Style) -> serde_json::Result<String> {
     match format {
-        Format::Table => Ok(table::report(report)),
+        Format::Table => Ok(table::styled(report, style)),
+        Format::Wide => Ok(table::styled(
+            report,
+            Style {
+                wide: true,
+                ..style
+            },
+        )),
         Format::Json => json::pretty(report),
         Format::Markdown => Ok(markdown::report(report)),
+        Format::Ndjson => json::line(report),
         Format::Alertmanager => ticket::alertmanager::alerts(report),
         Format::Pagerduty => ticket::pagerduty::event(report),
         Format::Jira => ticket::jira::issue(report),

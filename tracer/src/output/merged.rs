@@ -2,6 +2,7 @@
 
 use super::{
     columns::Columns,
+    page::Page,
     size,
     table::{heading, paragraph},
     text,
@@ -16,7 +17,7 @@ const NODE_MAX: usize = 30;
 /// All of it.
 #[must_use]
 pub fn table(merged: &Merged) -> String {
-    let mut out = String::new();
+    let mut out = Page::default();
     summary(&mut out, merged);
     nodes(&mut out, &merged.nodes);
     owners(&mut out, "CULPRITS", &merged.culprits);
@@ -42,10 +43,10 @@ pub fn table(merged: &Merged) -> String {
             paragraph(&mut out, "  ", gap);
         }
     }
-    out
+    out.into_text()
 }
 
-fn summary(out: &mut String, merged: &Merged) {
+fn summary(out: &mut Page, merged: &Merged) {
     let words = format!(
         "{} of {} affected, {} healthy, {} inconclusive: {} refused, {} held",
         merged.affected,
@@ -70,7 +71,7 @@ fn summary(out: &mut String, merged: &Merged) {
     }
 }
 
-fn nodes(out: &mut String, nodes: &[MergedNode]) {
+fn nodes(out: &mut Page, nodes: &[MergedNode]) {
     if nodes.is_empty() {
         return;
     }
@@ -109,7 +110,7 @@ fn nodes(out: &mut String, nodes: &[MergedNode]) {
     table.write(out);
 }
 
-fn owners(out: &mut String, title: &str, owners: &[MergedOwner]) {
+fn owners(out: &mut Page, title: &str, owners: &[MergedOwner]) {
     if owners.is_empty() {
         return;
     }
@@ -136,7 +137,7 @@ fn owners(out: &mut String, title: &str, owners: &[MergedOwner]) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{merge::Merger, output::columns::PAGE, report::tests::incident::incident};
+    use crate::{merge::Merger, output::page::PAGE, report::tests::incident::incident};
 
     #[test]
     fn fits_a_page_and_is_steered_by_no_name() {

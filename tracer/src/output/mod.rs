@@ -7,10 +7,12 @@ mod format;
 pub mod json;
 pub mod markdown;
 pub mod merged;
+mod page;
 pub mod size;
 pub mod table;
 pub mod text;
 pub mod ticket;
 mod words;
 
-pub use format::{Format, render};
+pub use format::{Format, render, render_in};
+pub use page::Style;

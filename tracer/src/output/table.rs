@@ -6,13 +6,22 @@ mod reconciliation;
 mod recovery;
 mod verdict;
 
-use super::{columns::PAGE, text, words};
+use super::{
+    page::{Ink, Page, Style},
+    text, words,
+};
 use crate::report::{Kind, Plan, Report};
+
+/// The whole report on an ordinary page.
+#[must_use]
+pub fn report(report: &Report) -> String {
+    styled(report, Style::default())
+}
 
 /// The whole report.
 #[must_use]
-pub fn report(report: &Report) -> String {
-    let mut out = String::new();
+pub fn styled(report: &Report, style: Style) -> String {
+    let mut out = Page::new(style);
     verdict::section(&mut out, &report.verdict);
     recovery::section(&mut out, report.recovery.as_ref());
     out.push('\n');
@@ -33,7 +42,7 @@ pub fn report(report: &Report) -> String {
     }
     losses(&mut out, report);
     plan(&mut out, &report.plan);
-    out
+    out.into_text()
 }
 
 /// The verdict of a report in one line, for an answer that is still to be refined.
@@ -48,8 +57,8 @@ pub fn one_line(report: &Report) -> String {
     text::clean(line, usize::MAX)
 }
 
-pub(in crate::output) fn paragraph(out: &mut String, indent: &str, sentence: &str) {
-    for line in text::wrap(sentence, PAGE - indent.chars().count()) {
+pub(in crate::output) fn paragraph(out: &mut Page, indent: &str, sentence: &str) {
+    for line in text::wrap(sentence, out.width() - indent.chars().count()) {
         out.push_str(indent);
         out.push_str(&line);
         out.push('\n');
@@ -57,18 +66,20 @@ pub(in crate::output) fn paragraph(out: &mut String, indent: &str, sentence: &st
 }
 
 /// A label of ten characters and a sentence beside it.
-fn fact(out: &mut String, label: &str, sentence: &str) {
-    for (number, line) in text::wrap(sentence, PAGE - 10).iter().enumerate() {
+fn fact(out: &mut Page, label: &str, sentence: &str) {
+    for (number, line) in text::wrap(sentence, out.width() - 10).iter().enumerate() {
         let label = if number == 0 { label } else { "" };
         out.push_str(&format!("{label:10}{line}\n"));
     }
 }
 
-pub(in crate::output) fn heading(out: &mut String, title: &str) {
-    out.push_str(&format!("\n{title}\n"));
+pub(in crate::output) fn heading(out: &mut Page, title: &str) {
+    out.push('\n');
+    out.push_in(Ink::Bold, &text::clean(title, usize::MAX));
+    out.push('\n');
 }
 
-fn losses(out: &mut String, report: &Report) {
+fn losses(out: &mut Page, report: &Report) {
     heading(out, "LOSSES");
     paragraph(out, "  ", &words::losses::sentence(&report.losses));
     for gap in &report.losses.gaps {
@@ -77,7 +88,7 @@ fn losses(out: &mut String, report: &Report) {
 }
 
 /// The plan, as `doctor` shows it too.
-pub(super) fn plan(out: &mut String, plan: &Plan) {
+pub(super) fn plan(out: &mut Page, plan: &Plan) {
     heading(out, "PLAN");
     for line in words::plan::lines(plan) {
         paragraph(out, "  ", &line);

@@ -101,6 +101,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         },
         verdict,
         recovery: None,
+        narrowed: None,
         tcp_memory,
         attribution,
         victims: victims

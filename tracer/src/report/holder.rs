@@ -41,6 +41,8 @@ pub struct Holder {
     /// A second witness: socket memory by the memory controller, `sock` of `memory.stat` of the owner's cgroup. Connections that
     /// are not accepted are not in it. Null where there is no such figure.
     pub memory_stat_sock_bytes: Option<u64>,
+    /// Inode numbers of its network namespaces.
+    pub netns: Vec<String>,
     /// By TCP state, most bytes first.
     pub states: Vec<StateSum>,
     /// The sockets that hold most, most bytes first.

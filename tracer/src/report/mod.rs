@@ -9,6 +9,7 @@ pub mod context;
 pub mod evidence;
 pub mod holder;
 pub mod inputs;
+mod labels;
 pub mod losses;
 pub mod memcg;
 pub mod memory;
@@ -26,6 +27,7 @@ mod state;
 pub mod timeline;
 pub mod verdict;
 pub mod victim;
+pub mod view;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -58,6 +60,8 @@ pub use victim::{
     Uncounted, Victim, VictimSocket,
 };
 
+pub use view::{Narrowed, View};
+
 /// Name and version of the document.
 pub const SCHEMA: &str = "tcpress.report/v1";
 
@@ -82,6 +86,9 @@ pub struct Report {
     /// What has recovered since an earlier report; null where none was given.
     #[serde(default)]
     pub recovery: Option<Recovery>,
+    /// What was left out because less was asked for; null where nothing was.
+    #[serde(default)]
+    pub narrowed: Option<Narrowed>,
     /// TCP memory of the node.
     #[serde(default)]
     pub tcp_memory: TcpMemory,

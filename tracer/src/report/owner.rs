@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::source::{self, Source};
+use super::{
+    labels,
+    source::{self, Source},
+};
 use crate::attribute::{self, workload::WorkloadKind};
 
 /// What an owner is.
@@ -118,6 +121,11 @@ pub struct Owner {
     /// The same where it is a Job for certain.
     #[serde(rename = "k8s.job.name", skip_serializing_if = "Option::is_none")]
     pub k8s_job_name: Option<String>,
+    /// Labels of the pod by their keys, in documents as `k8s.pod.label.KEY`, without those that the kubelet adds. That they are known,
+    /// even that there are none, is in `sources`, as `k8s.pod.label`.
+    #[serde(flatten, with = "labels")]
+    #[schemars(with = "labels::LabelFields")]
+    pub labels: BTreeMap<String, String>,
     /// Whom to call, the most telling first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub contact: Vec<Contact>,
@@ -187,6 +195,7 @@ impl From<&attribute::Owner> for Owner {
             k8s_statefulset_name: of_kind(WorkloadKind::StatefulSet),
             k8s_daemonset_name: of_kind(WorkloadKind::DaemonSet),
             k8s_job_name: of_kind(WorkloadKind::Job),
+            labels: pod.map(|pod| pod.labels.clone()).unwrap_or_default(),
             contact: contact
                 .map(|contact| Contact {
                     key: contact.key.clone(),

@@ -74,6 +74,7 @@ pub(super) fn of(owner: &attribute::Owner) -> BTreeMap<String, Source> {
             pod.is_some_and(|it| it.workload.is_some()),
             told,
         ),
+        ("k8s.pod.label", pod.is_some(), told),
         (
             "contact",
             pod.is_some_and(|it| !it.contact.is_empty()),

@@ -16,3 +16,4 @@ mod kinds;
 mod node;
 mod schema;
 mod series;
+mod view;

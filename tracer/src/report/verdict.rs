@@ -184,6 +184,12 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// Whether something is the matter, and it is known what. A report that says nothing for certain is no finding.
+    #[must_use]
+    pub const fn is_finding(self) -> bool {
+        !matches!(self, Self::Healthy | Self::Inconclusive)
+    }
+
     /// Its name in documents.
     #[must_use]
     pub const fn name(self) -> &'static str {

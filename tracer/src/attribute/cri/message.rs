@@ -1,7 +1,10 @@
 //! From the messages of a runtime to what we keep of them. Pure. Nothing in them is trusted: what does not look as Kubernetes
 //! makes it, or contradicts itself, is left out and counted.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::PathBuf,
+};
 
 use serde_json::Value;
 use tracer_cri::v1;
@@ -21,6 +24,15 @@ pub const CONTAINERS_MAX: usize = 16_384;
 const TOKEN_MAX: usize = 253;
 /// Longest name of an image that is kept.
 const IMAGE_MAX: usize = 512;
+
+/// Labels of one pod that are kept.
+const LABELS_MAX: usize = 64;
+/// Longest key of a label that is kept: a domain, a slash, and a name (Kubernetes' `IsQualifiedName`).
+const KEY_MAX: usize = 253 + 1 + 63;
+/// Longest value of a label that is kept (Kubernetes' `LabelValueMaxLength`).
+const VALUE_MAX: usize = 63;
+/// Before the keys of labels that the kubelet adds, which repeat the names.
+const KUBELETS_OWN: &str = "io.kubernetes.";
 
 /// What messages are read with.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -90,6 +102,8 @@ pub struct Listing {
     pub odd: usize,
     /// Entries that contradict themselves.
     pub contradictory: usize,
+    /// Labels that were not kept.
+    pub labels: usize,
 }
 
 impl Listing {
@@ -98,7 +112,10 @@ impl Listing {
         self.beyond += items.len().saturating_sub(SANDBOXES_MAX);
         for item in items.into_iter().take(SANDBOXES_MAX) {
             match sandbox(item, hints) {
-                Ok(pod) => self.pods.push(pod),
+                Ok((pod, lost)) => {
+                    self.pods.push(pod);
+                    self.labels += lost;
+                }
                 Err(fault) => self.count(fault),
             }
         }
@@ -138,6 +155,10 @@ impl Listing {
                 self.contradictory,
                 "entries whose labels contradict their names: they are not believed",
             ),
+            (
+                self.labels,
+                "labels too many or longer than Kubernetes makes them: they were not read",
+            ),
         ];
         let some = counts.into_iter().filter(|(count, _)| *count > 0);
         some.map(|(count, what)| format!("{count} {what}"))
@@ -151,7 +172,8 @@ enum Fault {
     Contradictory,
 }
 
-fn sandbox(item: v1::PodSandbox, hints: &Hints) -> Result<SeenPod, Fault> {
+/// The pod of a sandbox, and how many of its labels are not kept.
+fn sandbox(item: v1::PodSandbox, hints: &Hints) -> Result<(SeenPod, usize), Fault> {
     let metadata = item.metadata.ok_or(Fault::Odd)?;
     let sound = is_token(&item.id)
         && is_token(&metadata.uid)
@@ -174,7 +196,8 @@ fn sandbox(item: v1::PodSandbox, hints: &Hints) -> Result<SeenPod, Fault> {
     let aliases = aliases.iter().filter_map(|key| item.annotations.get(*key));
     let aliases = aliases.filter(|uid| **uid != metadata.uid && is_token(uid));
     let by_name = Sandbox::of(&item.runtime_handler);
-    Ok(SeenPod {
+    let (labels, lost) = labels(&item.labels);
+    let pod = SeenPod {
         aliases: aliases.cloned().collect(),
         facts: PodFacts {
             workload: Workload::of(Marks {
@@ -183,6 +206,7 @@ fn sandbox(item: v1::PodSandbox, hints: &Hints) -> Result<SeenPod, Fault> {
                 annotations: &item.annotations,
                 node: &hints.node,
             }),
+            labels,
             contact: contact::of(&hints.contact_keys, &item.labels, &item.annotations),
             sandbox: by_name,
         },
@@ -195,7 +219,25 @@ fn sandbox(item: v1::PodSandbox, hints: &Hints) -> Result<SeenPod, Fault> {
             namespace: metadata.namespace,
             name: metadata.name,
         },
-    })
+    };
+    Ok((pod, lost))
+}
+
+/// The labels that somebody gave the pod, and how many of them are not kept.
+fn labels(all: &HashMap<String, String>) -> (BTreeMap<String, String>, usize) {
+    let given: BTreeMap<&String, &String> = all
+        .iter()
+        .filter(|(key, _)| !key.starts_with(KUBELETS_OWN))
+        .collect();
+    let count = given.len();
+    let kept: BTreeMap<String, String> = given
+        .into_iter()
+        .filter(|(key, value)| key.len() <= KEY_MAX && value.len() <= VALUE_MAX)
+        .take(LABELS_MAX)
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    let lost = count - kept.len();
+    (kept, lost)
 }
 
 fn container(item: v1::Container) -> Result<SeenContainer, Fault> {

@@ -248,3 +248,25 @@ fn a_status_says_what_it_says() {
         assert_eq!(status("s1", &map(&[("info", text)])), nothing, "{text}");
     }
 }
+
+#[test]
+fn labels_are_kept_within_bounds_and_without_the_kubelets_own() {
+    let mut item = item("a", "b", UID);
+    item.labels = (0..70)
+        .map(|n| (format!("l{n:02}"), "v".to_owned()))
+        .collect();
+    item.labels
+        .insert("io.kubernetes.pod.uid".into(), UID.into());
+    item.labels.insert("k".repeat(318), String::new());
+    item.labels.insert("a-long-value".into(), "v".repeat(64));
+    item.labels.insert("a-value".into(), "v".repeat(63));
+    let listing = listed(vec![item]);
+    let labels = &listing.pods[0].facts.labels;
+    assert_eq!(labels.len(), 64);
+    // In the order of their keys: one, and 63 of 70.
+    assert_eq!(labels["a-value"].len(), 63);
+    assert_eq!(labels.last_key_value().unwrap().0, "l62");
+    assert_eq!(listing.labels, 2 + 7);
+    let told = listing.gaps().join("; ");
+    assert!(told.contains("9 labels too many"), "{told}");
+}

@@ -2,15 +2,15 @@
 
 use super::{heading, paragraph};
 use crate::{
-    output::{size, words},
+    output::{page::Page, size, words},
     report::{MemcgPressure, Moment},
 };
 
-/// Most moments in a table; JSON has more.
+/// Most moments in a table; a wide one and JSON have more.
 const MAX_MOMENTS: usize = 12;
 
 /// Memory cgroups under pressure; nothing where there are none.
-pub(super) fn memcgs(out: &mut String, memcgs: Option<&[MemcgPressure]>) {
+pub(super) fn memcgs(out: &mut Page, memcgs: Option<&[MemcgPressure]>) {
     let memcgs = memcgs.unwrap_or_default();
     if memcgs.is_empty() {
         return;
@@ -22,13 +22,18 @@ pub(super) fn memcgs(out: &mut String, memcgs: Option<&[MemcgPressure]>) {
 }
 
 /// When the state of the node changed; nothing where it did not.
-pub(super) fn timeline(out: &mut String, moments: Option<&[Moment]>) {
+pub(super) fn timeline(out: &mut Page, moments: Option<&[Moment]>) {
     let moments = moments.unwrap_or_default();
     if moments.is_empty() {
         return;
     }
     heading(out, "TIMELINE");
-    for moment in moments.iter().take(MAX_MOMENTS) {
+    let most = if out.style.wide {
+        usize::MAX
+    } else {
+        MAX_MOMENTS
+    };
+    for moment in moments.iter().take(most) {
         let time = moment.at.strftime("%H:%M:%S%.6f");
         paragraph(
             out,
@@ -36,9 +41,12 @@ pub(super) fn timeline(out: &mut String, moments: Option<&[Moment]>) {
             &format!("{time} {}", words::node::moment(moment)),
         );
     }
-    if moments.len() > MAX_MOMENTS {
-        let more = (moments.len() - MAX_MOMENTS) as u64;
-        let rest = format!("and {} more, all in JSON", size::count(more, "moment"));
+    if moments.len() > most {
+        let more = (moments.len() - most) as u64;
+        let rest = format!(
+            "and {} more, all in -o wide and JSON",
+            size::count(more, "moment")
+        );
         paragraph(out, "  ", &rest);
     }
 }

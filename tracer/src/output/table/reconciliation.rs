@@ -4,6 +4,7 @@ use super::{heading, paragraph};
 use crate::{
     output::{
         columns::Columns,
+        page::Page,
         words::{
             ABSENT, number,
             reconciliation::{is_worth_a_line, netns},
@@ -18,7 +19,7 @@ const MAX_ROWS: usize = 40;
 const MAX_CLEAN: usize = 20;
 
 /// One line a network namespace; counters one by one only where something is off.
-pub(super) fn section(out: &mut String, rows: &[Reconciliation]) {
+pub(super) fn section(out: &mut Page, rows: &[Reconciliation]) {
     heading(
         out,
         "RECONCILIATION (kernel's count minus ours, per network namespace)",

@@ -1,10 +1,13 @@
 //! What has recovered since an earlier report.
 
 use super::{heading, paragraph};
-use crate::{output::words, report::Recovery};
+use crate::{
+    output::{page::Page, words},
+    report::Recovery,
+};
 
 /// The section; nothing where no earlier report was given.
-pub(super) fn section(out: &mut String, recovery: Option<&Recovery>) {
+pub(super) fn section(out: &mut Page, recovery: Option<&Recovery>) {
     let Some(recovery) = recovery else {
         return;
     };

@@ -2,13 +2,24 @@
 
 use super::{heading, paragraph};
 use crate::{
-    output::{text, words},
+    output::{
+        page::{Ink, Page},
+        text, words,
+    },
     report::{Advice, Kind, Verdict},
 };
 
 /// The section that every report begins with.
-pub(super) fn section(out: &mut String, verdict: &Verdict) {
-    paragraph(out, "", &format!("VERDICT: {}", verdict.headline));
+pub(super) fn section(out: &mut Page, verdict: &Verdict) {
+    let ink = match verdict.kind {
+        Kind::Healthy => Ink::Good,
+        Kind::Inconclusive => Ink::Doubtful,
+        _ => Ink::Bad,
+    };
+    for line in text::wrap(&format!("VERDICT: {}", verdict.headline), out.width()) {
+        out.push_in(ink, &line);
+        out.push('\n');
+    }
     paragraph(out, "  ", &verdict.summary);
     if verdict.kind != Kind::Healthy {
         lines(out, "EVIDENCE", verdict.evidence_lines.iter().cloned());
@@ -34,7 +45,7 @@ pub(super) fn section(out: &mut String, verdict: &Verdict) {
     }
 }
 
-fn lines(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {
+fn lines(out: &mut Page, title: &str, lines: impl Iterator<Item = String>) {
     let mut lines = lines.peekable();
     if lines.peek().is_none() {
         return;
@@ -45,7 +56,7 @@ fn lines(out: &mut String, title: &str, lines: impl Iterator<Item = String>) {
     }
 }
 
-fn action(out: &mut String, number: usize, advice: &Advice) {
+fn action(out: &mut Page, number: usize, advice: &Advice) {
     paragraph(out, "  ", &format!("{number}. {}", advice.action));
     if let Some(line) = &advice.command {
         command(out, "     ", line);
@@ -54,7 +65,7 @@ fn action(out: &mut String, number: usize, advice: &Advice) {
 }
 
 /// A command stands on a line of its own, whole, so that it can be copied.
-fn command(out: &mut String, indent: &str, line: &str) {
+fn command(out: &mut Page, indent: &str, line: &str) {
     out.push_str(indent);
     out.push_str("$ ");
     out.push_str(&text::clean(line, usize::MAX));

@@ -91,6 +91,9 @@ pub(in crate::output) fn facts(report: &Report) -> Vec<(&'static str, String)> {
             text::name(&report.tcpress),
         ),
     ));
+    if let Some(narrowed) = &report.narrowed {
+        facts.push(("shown", super::narrowed::sentence(narrowed)));
+    }
     facts
 }
 

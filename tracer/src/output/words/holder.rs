@@ -11,10 +11,19 @@ const MAX_STATES: usize = 3;
 
 /// Its sockets by state, those that hold most.
 pub(in crate::output) fn states(holder: &Holder) -> Vec<String> {
+    some_states(holder, MAX_STATES)
+}
+
+/// Its sockets by every state.
+pub(in crate::output) fn all_states(holder: &Holder) -> Vec<String> {
+    some_states(holder, usize::MAX)
+}
+
+fn some_states(holder: &Holder, most: usize) -> Vec<String> {
     holder
         .states
         .iter()
-        .take(MAX_STATES)
+        .take(most)
         .map(|state| {
             format!(
                 "{} {} in {}",
@@ -60,7 +69,7 @@ pub(in crate::output) fn sentences(holder: &Holder) -> Vec<String> {
 }
 
 /// Ends, state, bytes, and whose descriptor.
-fn top_socket(socket: &TopSocket) -> String {
+pub(in crate::output) fn top_socket(socket: &TopSocket) -> String {
     let remote = socket.remote.as_ref();
     let mut said = format!(
         "{}{} {} {}",

@@ -6,6 +6,7 @@ pub(super) mod context;
 pub(super) mod facts;
 pub(super) mod holder;
 pub(super) mod losses;
+pub(super) mod narrowed;
 pub(super) mod node;
 pub(super) mod plan;
 pub(super) mod reconciliation;

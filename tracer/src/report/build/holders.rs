@@ -225,6 +225,7 @@ pub(super) fn line(account: &Account, descriptors: Descriptors<'_>) -> Holder {
         unlisted_sockets: total.unlisted,
         unlisted_bytes: total.unlisted_held,
         memory_stat_sock_bytes: holding.memory_stat_sock,
+        netns: holding.netns.iter().map(ToString::to_string).collect(),
         states,
         top_sockets: top
             .map(|socket| top_socket(socket, descriptors(socket)))

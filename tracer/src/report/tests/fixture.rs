@@ -332,6 +332,7 @@ fn told(
     team: &str,
     container: &str,
 ) -> Owner {
+    let app = workload.map_or(container, |(name, _)| name);
     let workload = workload.map(|(name, kind)| Workload {
         kind: Some(kind),
         name: name.into(),
@@ -343,6 +344,11 @@ fn told(
     Owner {
         about_pod: Some(Arc::new(PodFacts {
             workload,
+            labels: [
+                ("app".to_owned(), app.to_owned()),
+                ("team".to_owned(), team.to_owned()),
+            ]
+            .into(),
             contact: vec![contact],
             sandbox: None,
         })),
