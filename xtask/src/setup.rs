@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     cache::Cache,
-    guest, kernels, node, process,
+    chromium, guest, kernels, node, process,
     qemu::PROGRAM,
     rust_src::Toolchain,
     tools::{BPF_LINKER, CARGO_DENY},
@@ -152,6 +152,12 @@ fn pieces<'a>(cache: &'a Cache, toolchain: &'a Toolchain, list: &'a str) -> Vec<
             present: guest::cached(cache).is_some(),
             plan: "unpack Debian's busybox and iproute2 into the cache, 10 MB",
             action: Box::new(|| guest::resolve(cache).map(|_| ())),
+        },
+        Piece {
+            name: "headless Chromium".to_owned(),
+            present: chromium::cached(cache).is_some(),
+            plan: "unpack Debian's chromium-headless-shell and its libraries into the cache, 400 MB",
+            action: Box::new(|| chromium::resolve(cache).map(|_| ())),
         },
         Piece {
             name: "disk of a node".to_owned(),

@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     cache::Cache,
-    e2e, hosts,
+    chromium, e2e, hosts,
     pairs::{self, Job},
     process,
     qemu::Folder,
@@ -38,6 +38,9 @@ pub(crate) fn run(list: &str) -> Result<i32> {
     let start = Instant::now();
     if let Err(error) = setup::lint_tools(&cache) {
         tally.fail(format!("cargo-deny: {error:#}"));
+    }
+    if let Err(error) = chromium::resolve(&cache) {
+        tally.fail(format!("headless Chromium: {error:#}"));
     }
     let parts = Parts::prepare(list, None);
     tally.took(PREPARATION, start.elapsed());

@@ -2,7 +2,7 @@
 
 use clap::ValueEnum;
 
-use super::{Style, json, markdown, table, ticket};
+use super::{Style, html, json, markdown, table, ticket};
 use crate::report::Report;
 
 /// How a report is printed.
@@ -15,10 +15,12 @@ pub enum Format {
     Wide,
     /// One JSON document.
     Json,
-    /// Markdown for a ticket, a wiki or a chat: GitHub, GitLab, Jira's editor.
-    Markdown,
     /// One JSON document on one line.
     Ndjson,
+    /// Markdown for a ticket, a wiki or a chat: GitHub, GitLab, Jira's editor.
+    Markdown,
+    /// One page for a browser, with charts; it needs nothing else.
+    Html,
     /// Alerts for Prometheus' Alertmanager (`POST /api/v2/alerts`).
     Alertmanager,
     /// An event for PagerDuty (Events API v2), without its routing key.
@@ -52,6 +54,7 @@ pub fn render_in(report: &Report, format: Format, style: Style) -> serde_json::R
         Format::Json => json::pretty(report),
         Format::Markdown => Ok(markdown::report(report)),
         Format::Ndjson => json::line(report),
+        Format::Html => Ok(html::report(report)),
         Format::Alertmanager => ticket::alertmanager::alerts(report),
         Format::Pagerduty => ticket::pagerduty::event(report),
         Format::Jira => ticket::jira::issue(report),

@@ -4,6 +4,7 @@ pub mod checkup;
 mod columns;
 pub mod events;
 mod format;
+pub mod html;
 pub mod json;
 pub mod markdown;
 pub mod merged;

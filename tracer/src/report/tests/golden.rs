@@ -4,7 +4,7 @@ use std::{fs, path::PathBuf};
 
 use super::schema;
 use crate::{
-    output::{Format, json, markdown, render, table, ticket::validate},
+    output::{Format, html, json, markdown, render, table, ticket::validate},
     report::{Report, schema::Document},
 };
 
@@ -25,6 +25,8 @@ pub(super) fn check(name: &str, report: &Report) {
     compare(&format!("{name}.txt"), &table);
     compare(&format!("{name}.md"), &markdown::report(report));
     markdown::tests::check(report);
+    compare(&format!("{name}.html"), &html::report(report));
+    html::tests::check(report);
     ticket(name, report, Format::Alertmanager, validate::alertmanager);
     ticket(name, report, Format::Pagerduty, validate::pagerduty);
     ticket(name, report, Format::Jira, validate::jira);
