@@ -5,13 +5,14 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use clap::ValueEnum as _;
 use serde_json::Value;
 
-use super::{fixture, fixture::LEAKY, golden, incident};
+use super::{fixture, fixture::LEAKY, golden, incident, schema};
 use crate::{
     attribute::{ContainerFacts, PodFacts, contact::Contact},
-    output::{events, json, table, text::is_hostile},
-    report::Report,
+    output::{Format, events, json, render, table, text::is_hostile, ticket::validate},
+    report::{Report, schema::Document},
 };
 
 /// One trick each.
@@ -64,7 +65,11 @@ pub(crate) fn poisoned(report: &Report, evil: &str) -> Report {
             *value.pointer_mut(&leaf).unwrap() = was;
         }
     }
-    serde_json::from_value(value).unwrap()
+    Report {
+        // The name of the document is not for anybody to choose.
+        schema: report.schema.clone(),
+        ..serde_json::from_value(value).unwrap()
+    }
 }
 
 /// Where the strings of a document are (RFC 6901).
@@ -163,4 +168,40 @@ fn a_note_of_the_plan_does_not_steer_the_summary() {
     let summary = node.report().verdict.summary;
     assert!(!summary.chars().any(is_hostile), "{summary}");
     assert!(summary.chars().count() < 1_000, "{summary}");
+}
+
+#[test]
+fn no_rendering_is_broken_by_any_string() {
+    let report = incident::incident().report();
+    let long = "\u{1f980}".repeat(20_000);
+    for evil in EVILS.into_iter().chain([long.as_str()]) {
+        let report = poisoned(&report, evil);
+        for format in Format::value_variants() {
+            let text = render(&report, *format).unwrap();
+            let bad = text.chars().find(|c| *c != '\n' && is_hostile(*c));
+            assert_eq!(bad, None, "{format:?}: {evil}");
+            assert!(text.ends_with('\n'), "{format:?}: {evil}");
+        }
+        for (format, valid) in [
+            (Format::Alertmanager, validate::alertmanager as fn(&str)),
+            (Format::Pagerduty, validate::pagerduty),
+            (Format::Jira, validate::jira),
+        ] {
+            // What no verdict lacks may not be blank there.
+            if !evil.is_empty() {
+                valid(&render(&report, format).unwrap());
+            }
+        }
+        let json = json::pretty(&report).unwrap();
+        let value = serde_json::from_str(&json).unwrap();
+        schema::valid(evil, Document::Report, &value);
+        assert_eq!(serde_json::from_str::<Report>(&json).unwrap(), report);
+        let table = table::report(&report);
+        let is_command = |line: &&str| line.trim_start().starts_with("$ ");
+        for line in table.lines().filter(|line| !is_command(line)) {
+            assert!(line.chars().count() <= 100, "wider than a page: {line}");
+        }
+        let begins = |line: &&str| line.starts_with("VERDICT");
+        assert_eq!(table.lines().filter(begins).count(), 1, "{evil}");
+    }
 }

@@ -127,6 +127,7 @@ pub(in crate::output::html) fn figure(report: &Report) -> String {
         .iter()
         .map(|(at, fill)| (x.at(*at), fill_y.at(*fill)))
         .collect();
+    svg.path(&points, "halo");
     svg.path(&points, "fill");
     seen(&mut svg, report, x, fill_y);
     let mut legend: Vec<(String, String)> = names
@@ -225,6 +226,7 @@ fn marks(svg: &mut Svg, report: &Report, fill: Scale) {
     };
     for (bytes, what) in [(marks.pressure, "pressure"), (marks.max, "high mark")] {
         let at = fill.at(length(bytes) / length(marks.max));
+        svg.line((LEFT, at), (RIGHT, at), "halo", "");
         svg.line(
             (LEFT, at),
             (RIGHT, at),
