@@ -14,6 +14,13 @@ const MAX_LENGTH: u32 = 64 << 10;
 /// More memory than any input may take, in MB.
 const MEMORY: u32 = 2048;
 
+/// What libFuzzer needs to see which ways an input takes. It does not work in a static program, so these stand in place of the
+/// workspace's flags.
+const RUSTFLAGS: &str = "-C passes=sancov-module -C llvm-args=-sanitizer-coverage-level=4 \
+                         -C llvm-args=-sanitizer-coverage-inline-8bit-counters \
+                         -C llvm-args=-sanitizer-coverage-pc-table \
+                         -C llvm-args=-sanitizer-coverage-trace-compares --cfg fuzzing";
+
 /// Runs them for so many seconds each.
 pub(crate) fn run(seconds: u64, keep: bool) -> Result<i32> {
     setup::build_tools(&Cache::open()?)?;
@@ -43,7 +50,8 @@ pub(crate) fn run(seconds: u64, keep: bool) -> Result<i32> {
             .arg("-print_final_stats=1")
             .arg(format!("-artifact_prefix={}/", artifacts.display()))
             .args([first, second])
-            .current_dir(&folder);
+            .current_dir(&folder)
+            .env("RUSTFLAGS", RUSTFLAGS);
         process::run(&mut command)
             .with_context(|| format!("{target} failed on what lies in {}", artifacts.display()))?;
     }
