@@ -165,3 +165,34 @@ fn measured(files: &[String]) -> (Value, i64) {
     assert!(ExitStatus::from_raw(status).success());
     (merged, usage.ru_maxrss)
 }
+
+#[test]
+fn joined_reports_can_be_redacted_in_the_same_words() {
+    let folder = Folder::new("redacted");
+    let whole = replayed();
+    let first = folder.file("node-a.json", whole.to_string().as_bytes());
+    let mut other = whole.clone();
+    other["node"]["host.name"] = json!("another-node");
+    let second = folder.file("node-b.json", other.to_string().as_bytes());
+    let missing = folder.0.join("node-c.json");
+    let output = run(&[
+        "merge",
+        "--redact",
+        "-o",
+        "json",
+        &first,
+        &second,
+        missing.to_str().unwrap(),
+    ]);
+    assert_eq!(output.status.code(), Some(1));
+    let text = String::from_utf8(output.stdout.clone()).unwrap();
+    let culprit = whole["culprits"][0]["owner"]["name"].as_str().unwrap();
+    for name in ["node-a", "node-b", "node-c", "another-node", culprit] {
+        assert!(!text.contains(name), "{name}");
+    }
+    let merged = json(&output);
+    // The same pod on both.
+    assert_eq!(merged["culprits"].as_array().unwrap().len(), 1);
+    assert_eq!(merged["culprits"][0]["nodes"].as_array().unwrap().len(), 2);
+    assert!(String::from_utf8_lossy(&output.stderr).contains("node-c.json"));
+}

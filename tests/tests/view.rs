@@ -143,3 +143,34 @@ fn how_much_is_said_on_stderr() {
     assert!(!said("").contains("read at the start: "));
     assert_eq!(said("--quiet"), "");
 }
+
+#[test]
+fn a_redacted_report_names_nobody() {
+    let whole = report("");
+    let shown = report("--redact");
+    let names = names(&whole, "holders");
+    assert!(!names.is_empty());
+    for shape in [
+        "table",
+        "wide",
+        "json",
+        "ndjson",
+        "markdown",
+        "jira",
+        "pagerduty",
+    ] {
+        let text = text(&format!("--redact -o {shape}"));
+        for name in &names {
+            assert!(!text.contains(name), "{name} in {shape}");
+        }
+        let node = whole["node"]["host.name"].as_str().unwrap();
+        assert!(!text.contains(node), "{node} in {shape}");
+    }
+    for figures in ["reconciliation", "window", "plan"] {
+        assert_eq!(shown[figures], whole[figures]);
+    }
+    // A filter takes the true name, and a part has the pseudonyms of the whole.
+    let one = report(&format!("--redact -p {}", names[0]));
+    assert_eq!(one["holders"][0], shown["holders"][0]);
+    assert_eq!(one["verdict"], shown["verdict"]);
+}

@@ -12,8 +12,8 @@ use super::follow;
 use crate::{
     capture::{self, FileError, ReadError},
     merge::Merger,
-    output::{json, merged},
-    report::{Report, inputs::MAX_OWNERS},
+    output::{json, merged, text},
+    report::{Redactor, Report, inputs::MAX_OWNERS},
 };
 
 /// Joins reports of many nodes: how each fares, who is accused and who suffers over all of them, and what affected nodes share.
@@ -30,6 +30,9 @@ pub(super) struct Args {
     /// Owners in each list at most; the sums are of all.
     #[arg(long, value_name = "N", default_value_t = MAX_OWNERS)]
     top: usize,
+    /// Pseudonyms instead of names, addresses and labels, the same ones in all reports; files are numbered.
+    #[arg(long)]
+    redact: bool,
 }
 
 /// How joined reports are printed.
@@ -43,14 +46,32 @@ enum Shape {
 
 pub(super) fn run(args: &Args) -> anyhow::Result<ExitCode> {
     let mut merger = Merger::default();
+    let mut redactor = args.redact.then(Redactor::default);
     let mut failed = false;
-    for file in &args.files {
-        let name = file.to_string_lossy();
+    for (at, file) in args.files.iter().enumerate() {
+        let path = file.to_string_lossy();
+        // Files are often called after their nodes.
+        let name = match args.redact {
+            true => format!("report-{}", at + 1).into(),
+            false => path.clone(),
+        };
         match read(file) {
-            Ok(report) => merger.take(&name, &report),
+            Ok(mut report) => {
+                if let Some(redactor) = &mut redactor {
+                    redactor.learn(&report)?;
+                    report = redactor.apply(&report)?;
+                }
+                merger.take(&name, &report);
+            }
             Err(error) => {
                 failed = true;
-                merger.failed(&name, &format!("{error:#}"));
+                let why = format!("{error:#}");
+                if args.redact {
+                    super::say(&format!("{}: {}", text::name(&path), text::name(&why)));
+                    merger.failed(&name, "it cannot be read; stderr says why");
+                } else {
+                    merger.failed(&name, &why);
+                }
             }
         }
     }

@@ -12,7 +12,7 @@ use anyhow::Context as _;
 use super::view::{Look, View};
 use crate::{
     output::{self, Format},
-    report::Report,
+    report::{Redactor, Report},
 };
 
 /// Exit status where there is a finding, with `--exit-code`.
@@ -30,6 +30,9 @@ pub(super) struct Printing {
     /// Exit status 3 where the verdict is a finding: neither healthy nor inconclusive.
     #[arg(long)]
     exit_code: bool,
+    /// Pseudonyms instead of names, addresses and labels: one name has the same one in all of the report.
+    #[arg(long)]
+    redact: bool,
     #[command(flatten)]
     look: Look,
     #[command(flatten)]
@@ -49,6 +52,7 @@ impl Printing {
             settings: self,
             to,
             found: false,
+            redactor: Redactor::default(),
         })
     }
 }
@@ -59,6 +63,8 @@ pub(super) struct Printer<'a> {
     to: Box<dyn Write>,
     /// Whether a report with a finding has been printed.
     found: bool,
+    /// One name has one pseudonym in all reports of a stream.
+    redactor: Redactor,
 }
 
 impl Printer<'_> {
@@ -66,7 +72,14 @@ impl Printer<'_> {
     pub(super) fn print(&mut self, report: Report) -> anyhow::Result<()> {
         self.found |= report.verdict.kind.is_finding();
         let settings = self.settings;
-        let report = settings.view.of(report);
+        if settings.redact {
+            self.redactor.learn(&report)?;
+        }
+        // Filters know names, so they come first; a part of a report has the pseudonyms of the whole.
+        let mut report = settings.view.of(report);
+        if settings.redact {
+            report = self.redactor.apply(&report)?;
+        }
         let style = settings.look.style(settings.out.is_some());
         let text = output::render_in(&report, settings.output, style)?;
         let written = self.to.write_all(text.as_bytes());
