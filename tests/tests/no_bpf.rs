@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 use tcpress_lab::netns::{Netns, start_recipe};
-use tcpress_lab::sys;
+use tcpress_lab::{skip, sys};
 
 /// Connections of the leak, and bytes that nobody reads on each.
 const LEAK: (u64, u64) = (50, 30_000);
@@ -15,7 +15,7 @@ const LEAK: (u64, u64) = (50, 30_000);
 #[test]
 fn the_holder_of_a_leak_is_named() {
     if !sys::is_root() {
-        eprintln!("SKIP: making a network namespace needs root");
+        skip("report without BPF: making a network namespace needs root");
         return;
     }
     let netns = Netns::new(None).expect("a network namespace");

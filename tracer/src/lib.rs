@@ -2,7 +2,8 @@
 //!
 //! The library behind the binary `tcpress`. Its pure core ([`decode`], [`aggregate`], [`kernel::plan`],
 //! [`diagnose`], [`report`], [`output`]) does no I/O and reads no clock; everything that touches the
-//! machine stands at the edge ([`probe`], [`holders`], [`indicators`], [`attribute`], [`context`], [`cli`]).
+//! machine stands at the edge ([`probe`], [`holders`], [`indicators`], [`attribute`], [`context`], [`export`],
+//! [`cli`]).
 
 pub mod aggregate;
 
@@ -12,6 +13,7 @@ pub mod cli;
 pub mod context;
 pub mod decode;
 pub mod diagnose;
+pub mod export;
 #[cfg(test)]
 mod fixture;
 #[cfg(any(test, feature = "fuzz"))]

@@ -43,9 +43,14 @@ impl Tally {
     /// Counts the output of `cargo test`; `succeeded` is its exit status.
     pub(crate) fn cargo_test(&mut self, output: &str, succeeded: bool) {
         let before = self.failures.len();
+        let mut itself = 0;
         for line in output.lines() {
             if let Some(counts) = line.trim().strip_prefix("test result: ") {
                 self.passed += number_before(counts, " passed");
+            } else if let Some(why) = line.strip_prefix("SKIP: ") {
+                // cargo knows no test that skips itself, and calls it passed.
+                self.skip(why.to_owned());
+                itself += 1;
             } else if let Some((name, result)) = test_line(line) {
                 match result.split_once(',').unwrap_or((result, "")) {
                     ("FAILED", _) => self.fail(format!("test {name}")),
@@ -61,6 +66,7 @@ impl Tally {
                 }
             }
         }
+        self.passed = self.passed.saturating_sub(itself);
         if !succeeded && self.failures.len() == before {
             self.fail("cargo test: it failed without naming a test; see above".to_owned());
         }
@@ -134,15 +140,17 @@ running 3 tests
 test a::one ... ok
 test a::two ... FAILED
 test a::three ... ignored, needs root
-test result: FAILED. 1 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0s
+SKIP: a::four: no browser
+test a::four ... ok
+test result: FAILED. 2 passed; 1 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0s
 test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0s
 ";
         let mut tally = Tally::default();
         tally.cargo_test(output, false);
         assert_eq!(
             tally.report(),
-            "skipped: test a::three: needs root\nfailed: test a::two\n\
-             13 passed, 1 failed, 1 skipped"
+            "skipped: test a::three: needs root\nskipped: a::four: no browser\nfailed: test a::two\n\
+             13 passed, 1 failed, 2 skipped"
         );
     }
 

@@ -3,6 +3,7 @@
 
 mod completions;
 mod doctor;
+mod export;
 mod follow;
 mod man;
 mod merge;
@@ -62,6 +63,7 @@ enum Command {
     Doctor(doctor::Args),
     Completions(completions::Args),
     Man(man::Args),
+    Export(export::Args),
 }
 
 /// What each exit status means.
@@ -252,6 +254,7 @@ pub fn main() -> ExitCode {
         Command::Doctor(args) => doctor::run(&cli.paths, &args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
+        Command::Export(args) => on_one_thread(export::run(&args)),
     };
     match done {
         Ok(code) => code,

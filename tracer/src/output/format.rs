@@ -29,6 +29,20 @@ pub enum Format {
     Jira,
 }
 
+impl Format {
+    /// What a rendering is, as HTTP names it.
+    #[must_use]
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Table | Self::Wide => "text/plain; charset=utf-8",
+            Self::Html => "text/html; charset=utf-8",
+            Self::Ndjson => "application/x-ndjson",
+            Self::Markdown => "text/markdown; charset=utf-8",
+            Self::Json | Self::Alertmanager | Self::Pagerduty | Self::Jira => "application/json",
+        }
+    }
+}
+
 /// A report in the shape that is asked for, with a line break at its end.
 ///
 /// # Errors

@@ -1,9 +1,9 @@
 //! A report in few lines, each of them safe and bounded, for places that have little room.
 
 use crate::{
-    output::{size, text},
+    output::{size, text, words},
     report::{
-        Advice, Kind, LOSSES_BESIDES, Losses, Owner, Report, Victim, plan::Sight,
+        Advice, Kind, LOSSES_BESIDES, Owner, Report, Victim, plan::Sight,
         reconciliation::NetnsState,
     },
 };
@@ -120,16 +120,7 @@ fn step(words: &str, command: Option<&str>) -> Step {
 }
 
 fn action(advice: &Advice) -> Step {
-    let mut words = format!("{} {}", advice.action, advice.effect);
-    for (name, text) in [
-        ("Cost", &advice.cost),
-        ("Risk", &advice.risk),
-        ("Undo", &advice.undo),
-    ] {
-        if !["", "None.", "None needed."].contains(&text.as_str()) {
-            words.push_str(&format!(" {name}: {text}"));
-        }
-    }
+    let words = format!("{} {}", advice.action, words::advice::sentence(advice));
     step(&words, advice.command.as_deref())
 }
 
@@ -185,7 +176,7 @@ fn completeness(report: &Report) -> Vec<String> {
         ),
         seen(report),
         reconciled(report),
-        lost(&report.losses),
+        format!("losses: {}", words::losses::sentence(&report.losses)),
     ];
     all.extend(report.losses.gaps.iter().map(|gap| format!("gap: {gap}")));
     all
@@ -233,22 +224,6 @@ fn reconciled(report: &Report) -> String {
     }
 }
 
-fn lost(losses: &Losses) -> String {
-    let named = losses.named();
-    let known = named
-        .iter()
-        .filter_map(|(name, count)| Some((name, (*count)?)));
-    let (none, some): (Vec<_>, Vec<_>) = known.partition(|(_, count)| *count == 0);
-    if none.is_empty() && some.is_empty() {
-        return "losses: not known".to_owned();
-    }
-    if some.is_empty() {
-        return "losses: none".to_owned();
-    }
-    let words = some.iter().map(|(name, count)| format!("{name} {count}"));
-    format!("losses: {}", words.collect::<Vec<_>>().join(", "))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,10 +257,10 @@ mod tests {
     #[test]
     fn what_is_not_known_is_not_called_none() {
         let mut report = incident().report();
-        report.losses = Losses::default();
+        report.losses = Default::default();
         report.reconciliation.clear();
         let words = completeness(&report).join("\n");
-        assert!(words.contains("losses: not known"), "{words}");
+        assert!(words.contains("losses: not measured"), "{words}");
         assert!(words.contains("residual: not known"), "{words}");
     }
 }
