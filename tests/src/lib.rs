@@ -23,6 +23,7 @@ pub mod snmp;
 pub mod stopwatch;
 pub mod sys;
 pub mod tcpress;
+pub mod terminal;
 
 /// Says that a test skips itself, and why: past cargo, which keeps what a passing test prints to itself. `xtask test` counts these lines.
 pub fn skip(why: &str) {

@@ -1,9 +1,9 @@
 //! tcpress: who fills the TCP memory of a node, who suffers, and which limit refused.
 //!
 //! The library behind the binary `tcpress`. Its pure core ([`decode`], [`aggregate`], [`kernel::plan`],
-//! [`diagnose`], [`report`], [`output`]) does no I/O and reads no clock; everything that touches the
+//! [`diagnose`], [`report`], [`output`], [`top`]) does no I/O and reads no clock; everything that touches the
 //! machine stands at the edge ([`probe`], [`holders`], [`indicators`], [`attribute`], [`context`], [`export`],
-//! [`cli`]).
+//! [`screen`], [`cli`]).
 
 pub mod aggregate;
 
@@ -25,4 +25,6 @@ pub mod merge;
 pub mod output;
 pub mod probe;
 pub mod report;
+pub mod screen;
 pub mod session;
+pub mod top;

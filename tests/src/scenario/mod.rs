@@ -14,6 +14,7 @@ mod full;
 mod held;
 mod life;
 mod limits;
+mod live;
 mod loads;
 mod owners;
 mod recorded;
@@ -143,6 +144,7 @@ pub const ALL: &[Scenario] = &[
     scenario("netns_born", 120, life::netns_born).counting(),
     scenario("netns_gone", 120, life::netns_gone),
     scenario("windows_in_a_row", 300, windows::windows_in_a_row).once(),
+    scenario("top", 300, live::top).once(),
     scenario("netns_many", 120, crowd::netns_many).once(),
     scenario("many_sockets", 5400, crowd::many_sockets)
         .counting()

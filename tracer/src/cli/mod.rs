@@ -13,6 +13,7 @@ mod record;
 mod replay;
 mod report;
 mod schema;
+mod top;
 mod trace;
 mod view;
 
@@ -59,6 +60,7 @@ enum Command {
     Replay(replay::Args),
     Merge(merge::Args),
     Schema(schema::Args),
+    Top(top::Args),
     Trace(trace::Args),
     Doctor(doctor::Args),
     Completions(completions::Args),
@@ -250,6 +252,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(&args),
         Command::Merge(args) => merge::run(&args),
         Command::Schema(args) => schema::run(&args),
+        Command::Top(args) => top::run(&cli.paths, args),
         Command::Trace(args) => on_one_thread(trace::run(&cli.paths, &args)),
         Command::Doctor(args) => doctor::run(&cli.paths, &args),
         Command::Completions(args) => completions::run(&args),
@@ -294,6 +297,11 @@ fn say(words: &str) {
 /// Words for people who asked for more of them.
 fn detail(words: &str) {
     say_from(2, words);
+}
+
+/// From now on only errors are said.
+fn say_no_more() {
+    WORDS.store(0, Ordering::Relaxed);
 }
 
 fn say_from(level: u8, words: &str) {

@@ -96,13 +96,24 @@ pub(super) struct Look {
 
 /// When there is colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Colour {
+pub(super) enum Colour {
     /// On a terminal.
     Auto,
     /// Always.
     Always,
     /// Never.
     Never,
+}
+
+impl Colour {
+    /// Whether there is colour on what may be a terminal.
+    pub(super) fn wanted(self, terminal: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => terminal && wants_colour(),
+        }
+    }
 }
 
 impl Look {
@@ -116,11 +127,9 @@ impl Look {
         Style {
             wide: false,
             heads: self.heads(),
-            colour: match self.color {
-                Colour::Always => true,
-                Colour::Never => false,
-                Colour::Auto => !to_file && std::io::stdout().is_terminal() && wants_colour(),
-            },
+            colour: self
+                .color
+                .wanted(!to_file && std::io::stdout().is_terminal()),
         }
     }
 }

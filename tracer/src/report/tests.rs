@@ -8,7 +8,7 @@ mod context;
 mod counters;
 mod degraded;
 pub(crate) mod fixture;
-mod golden;
+pub(crate) mod golden;
 mod holdings;
 pub(crate) mod hostile;
 pub(crate) mod incident;

@@ -41,7 +41,7 @@ fn ticket(name: &str, report: &Report, format: Format, valid: fn(&str)) {
 }
 
 /// Compares with one golden file.
-pub(super) fn compare(file: &str, text: &str) {
+pub(crate) fn compare(file: &str, text: &str) {
     let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
         .join("../tests/golden")
         .join(file);
