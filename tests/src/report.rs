@@ -155,8 +155,30 @@ impl Report {
         );
     }
 
+    /// The course of the window: it ends where the window ends, and its steps add up to what was refused.
+    pub fn check_series(&self, checks: &mut Checks) {
+        if self.at("/series").is_null() {
+            return;
+        }
+        let end = self.list("/series/steps").last();
+        let end = end.and_then(|step| step["end_ns"].as_u64());
+        checks.equal(
+            "the end of the last step",
+            end,
+            self.at("/window/duration_ns").as_u64(),
+        );
+        let owners = self.list("/series/owners").iter();
+        let counts = owners.map(|owner| &owner["refused"]);
+        let counts = counts.chain([self.at("/series/others")]);
+        let counts = counts.filter_map(Value::as_array).flatten();
+        let refused: u64 = counts.filter_map(Value::as_u64).sum();
+        let all = self.at("/attribution/refusals").as_u64();
+        checks.equal("refusals of all steps", Some(refused), all);
+    }
+
     /// Every row of a namespace that is there must have the residual 0, and something must have been counted at all.
     pub fn check_at_rest(&self, checks: &mut Checks) {
+        self.check_series(checks);
         let rows = self.list("/reconciliation");
         checks.that(!rows.is_empty(), || "there is no reconciliation".into());
         if self.misses_openly(checks) {
