@@ -5,6 +5,7 @@
 //! machine stands at the edge ([`probe`], [`holders`], [`indicators`], [`attribute`], [`context`], [`export`],
 //! [`screen`], [`cli`]).
 
+pub mod agent;
 pub mod aggregate;
 
 pub mod attribute;
