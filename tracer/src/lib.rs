@@ -27,4 +27,5 @@ pub mod probe;
 pub mod report;
 pub mod screen;
 pub mod session;
+mod sums;
 pub mod top;
