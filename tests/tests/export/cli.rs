@@ -136,7 +136,7 @@ fn a_dry_run_shows_all_but_secrets_and_sends_nothing() {
 fn without_names_a_repeat_is_known_all_the_same() {
     let golden = golden("incident");
     let preview = |more: &[&str]| -> Value {
-        let to = "http://127.0.0.1:9/v2/enqueue";
+        let to = "https://127.0.0.1:9/v2/enqueue";
         let mut arguments = vec![golden.as_str(), "--to", to, "--format", "pagerduty"];
         arguments.push("--dry-run");
         arguments.extend(more);

@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::{
     Bounds, Paths,
-    observe::{BETWEEN_LOOKS, open_watch},
+    observe::open_watch,
     stop,
     view::{Filter, Look},
 };
@@ -24,7 +24,7 @@ use crate::{
     indicators::memory,
     output::events,
     report::{Evidence, Redactor, view},
-    session::{Watch, wall_clock},
+    session::{BETWEEN_LOOKS, Watch, wall_clock},
 };
 
 /// Prints a line for each failed admission and each prune, with the limit and the numbers at that instant.
