@@ -315,7 +315,7 @@ mod tests {
         match found(&|sequence| diag::request_both(sequence).to_vec()) {
             Ok(found) => assert_eq!(found, [1, 1]),
             Err(error) => {
-                crate::skipped::skipped(module_path!(), format_args!("both at once: {error}"))
+                crate::skipped::skipped(module_path!(), format_args!("both at once: {error}"));
             }
         }
         for (family, want) in [(libc::AF_INET, [1, 0]), (libc::AF_INET6, [0, 1])] {
