@@ -253,7 +253,7 @@ impl TallyValue {
     pub fn verdicts_of(&self, queue: usize) -> u64 {
         (0..limit::COUNT)
             .map(|l| self.verdicts[slot(queue, l)])
-            .sum()
+            .fold(0, u64::saturating_add)
     }
 }
 

@@ -28,4 +28,7 @@ pub mod probe;
 pub mod report;
 pub mod screen;
 pub mod session;
+#[cfg(test)]
+mod skipped;
+mod sums;
 pub mod top;

@@ -77,10 +77,7 @@ impl Scenario {
 }
 
 /// Those that run only where somebody names them.
-pub const ON_DEMAND: &[Scenario] = &[
-    scenario("stalls", 5400, stalls::stalls),
-    scenario("top", 300, live::top),
-];
+pub const ON_DEMAND: &[Scenario] = &[scenario("stalls", 5400, stalls::stalls)];
 
 /// All others, in the order in which they run.
 pub const ALL: &[Scenario] = &[
@@ -147,6 +144,7 @@ pub const ALL: &[Scenario] = &[
     scenario("netns_born", 120, life::netns_born).counting(),
     scenario("netns_gone", 120, life::netns_gone),
     scenario("windows_in_a_row", 300, windows::windows_in_a_row).once(),
+    scenario("top", 300, live::top).once(),
     scenario("netns_many", 120, crowd::netns_many).once(),
     scenario("many_sockets", 5400, crowd::many_sockets)
         .counting()

@@ -133,6 +133,29 @@ fn a_dry_run_shows_all_but_secrets_and_sends_nothing() {
 }
 
 #[test]
+fn without_names_a_repeat_is_known_all_the_same() {
+    let golden = golden("incident");
+    let preview = |more: &[&str]| -> Value {
+        let to = "https://127.0.0.1:9/v2/enqueue";
+        let mut arguments = vec![golden.as_str(), "--to", to, "--format", "pagerduty"];
+        arguments.push("--dry-run");
+        arguments.extend(more);
+        let mut command = export(&arguments);
+        command.env("TCPRESS_ROUTING_KEY", "R0UTE");
+        let (status, out, words) = run(command);
+        assert_eq!(status, Some(0), "{words}");
+        serde_json::from_str(out.split_once("\n\n").expect("a body").1).expect("JSON")
+    };
+    let (named, nameless) = (preview(&[]), preview(&["--redact"]));
+    assert_eq!(nameless["dedup_key"], named["dedup_key"]);
+    let (named, nameless) = (named.to_string(), nameless.to_string());
+    for name in ["shop/leaky", "cache/redis-0"] {
+        assert!(named.contains(name), "{named}");
+        assert!(!nameless.contains(name), "{nameless}");
+    }
+}
+
+#[test]
 fn what_is_wrong_with_the_command_is_told_without_secrets() {
     let golden = golden("incident");
     let report = golden.as_str();

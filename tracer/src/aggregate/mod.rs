@@ -8,6 +8,7 @@ pub mod sockets;
 pub mod stall;
 pub mod steps;
 
+use crate::sums::SaturatingSum as _;
 use std::collections::BTreeMap;
 
 pub use group::Group;
@@ -86,18 +87,20 @@ fn moved(value: &TallyValue) -> bool {
         .chain(&value.prunes)
         .chain(&value.counts)
         .any(|&count| count != 0)
-        || value.rcv_pruned + value.ofo_pruned + value.rcv_collapsed + value.early_exits != 0
+        || value.rcv_pruned | value.ofo_pruned | value.rcv_collapsed | value.early_exits != 0
 }
 
 /// Our count of one of the kernel's counters.
 #[must_use]
 pub fn attributed(value: &TallyValue, counter: Counter) -> u64 {
     match counter {
-        Counter::PruneCalled => value.prunes.iter().sum(),
+        Counter::PruneCalled => value.prunes.iter().saturating_sum(),
         Counter::RcvPruned => value.rcv_pruned,
         Counter::OfoPruned => value.ofo_pruned,
         Counter::TCPRcvCollapsed => value.rcv_collapsed,
-        Counter::TCPRcvQDrop => value.verdicts_of(queue::RCV) + value.verdicts_of(queue::SEND_RCVQ),
+        Counter::TCPRcvQDrop => value
+            .verdicts_of(queue::RCV)
+            .saturating_add(value.verdicts_of(queue::SEND_RCVQ)),
         Counter::TCPOFODrop => value.verdicts_of(queue::OFO),
         Counter::TCPZeroWindowDrop => value.counts[count::ZERO_WINDOW_DROPS],
         Counter::TCPBacklogDrop => value.counts[count::BACKLOG_DROPS],

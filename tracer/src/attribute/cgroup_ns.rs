@@ -77,7 +77,10 @@ mod tests {
     #[test]
     fn from_another_cgroup_namespace() {
         if let Err(error) = fs::read_link("/proc/1/ns/cgroup") {
-            println!("SKIP: the first process may not be looked at: {error}");
+            crate::skipped::skipped(
+                module_path!(),
+                format_args!("the first process may not be looked at: {error}"),
+            );
             return;
         }
         let path_of_init = || fs::read_to_string("/proc/1/cgroup").unwrap_or_default();
@@ -91,7 +94,10 @@ mod tests {
         });
         match inside.join().unwrap() {
             Ok(seen) => assert_eq!(seen, (outside, None)),
-            Err(error) => println!("SKIP: no cgroup namespace: {error}"),
+            Err(error) => crate::skipped::skipped(
+                module_path!(),
+                format_args!("no cgroup namespace: {error}"),
+            ),
         }
     }
 }

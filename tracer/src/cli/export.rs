@@ -12,6 +12,7 @@ use crate::{
         Trust, credentials::Files,
     },
     output::Format,
+    report::Redactor,
 };
 
 /// Variables by which other programs are told of a proxy.
@@ -73,6 +74,9 @@ pub(super) struct Args {
     /// Most that is kept there; what no longer fits is lost, counted and told.
     #[arg(long, value_name = "BYTES", default_value_t = 64 << 20, requires = "spool")]
     spool_bytes: u64,
+    /// Pseudonyms instead of names, addresses and labels. Repeats are known all the same: by a hash of node, kind and culprit.
+    #[arg(long)]
+    redact: bool,
     /// Print what would be sent, with secrets masked, and send nothing.
     #[arg(long)]
     dry_run: bool,
@@ -84,7 +88,10 @@ pub(super) async fn run(args: &Args) -> anyhow::Result<ExitCode> {
         Ok(to) => to,
         Err(why) => clap::Error::raw(ErrorKind::ValueValidation, format!("--to: {why}\n")).exit(),
     };
-    let report = follow::read(&args.report)?;
+    let mut report = follow::read(&args.report)?;
+    if args.redact {
+        report = Redactor::redacted(&report)?;
+    }
     let place = JiraPlace {
         project: args.project.clone().unwrap_or_default(),
         issue_type: args.issue_type.clone(),

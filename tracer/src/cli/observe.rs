@@ -17,11 +17,8 @@ use crate::{
     kernel::{Plan, plan},
     output::{size, table},
     report::{Node, inputs::MAX_OWNERS},
-    session::{Observation, Survey, Watch, node, observer, settings, survey},
+    session::{BETWEEN_LOOKS, Observation, Survey, Watch, node, observer, settings, survey},
 };
-
-/// Between two readings of the kernel's counters within the window, for namespaces that die in it.
-pub(super) const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// What is watched, and how.
 #[derive(Debug, clap::Args)]

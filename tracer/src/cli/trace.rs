@@ -15,7 +15,7 @@ use tokio::time::MissedTickBehavior;
 
 use super::{
     Bounds, Paths,
-    observe::{BETWEEN_LOOKS, open_watch},
+    observe::open_watch,
     stop,
     view::{Filter, Look},
 };
@@ -23,8 +23,8 @@ use crate::{
     attribute::Live,
     indicators::memory,
     output::events,
-    report::{Evidence, view},
-    session::{Watch, wall_clock},
+    report::{Evidence, Redactor, view},
+    session::{BETWEEN_LOOKS, Watch, wall_clock},
 };
 
 /// Prints a line for each failed admission and each prune, with the limit and the numbers at that instant.
@@ -39,6 +39,9 @@ pub(super) struct Args {
     /// How to print.
     #[arg(short, long, value_enum, default_value_t = Lines::Table)]
     output: Lines,
+    /// Pseudonyms instead of names, addresses and labels: one name has the same one in all lines.
+    #[arg(long)]
+    redact: bool,
     #[command(flatten)]
     filter: Filter,
     #[command(flatten)]
@@ -75,10 +78,11 @@ pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> 
     if args.output == Lines::Table && args.look.heads() {
         writeln!(out, "{}", events::table_head())?;
     }
-    let lines = Printing {
+    let mut lines = Printing {
         lines: args.output,
         filter: args.filter.filter(),
         page_size,
+        redactor: args.redact.then(Redactor::default),
     };
     let end = async {
         match args.duration {
@@ -113,11 +117,13 @@ struct Printing {
     lines: Lines,
     filter: view::Filter,
     page_size: u64,
+    /// One name has one pseudonym in all lines.
+    redactor: Option<Redactor>,
 }
 
 impl Printing {
     fn print(
-        &self,
+        &mut self,
         out: &mut impl Write,
         watch: &Watch,
         records: &[EventRecord],
@@ -125,12 +131,15 @@ impl Printing {
         let at = wall_clock();
         for record in records {
             let name = |key: &TallyKey| (&watch.attributor.owner_of(key)).into();
-            let event = Evidence::new(record, &name, at(record.at_ns), self.page_size);
+            let mut event = Evidence::new(record, &name, at(record.at_ns), self.page_size);
             if !self
                 .filter
                 .shows(&event.owner, std::slice::from_ref(&event.netns))
             {
                 continue;
+            }
+            if let Some(redactor) = &mut self.redactor {
+                event = redactor.event(&event)?;
             }
             match self.lines {
                 Lines::Table => writeln!(out, "{}", events::table_line(&event))?,

@@ -99,7 +99,9 @@ fn time_to_fill(case: &Case<'_>, room: u64, growth: Option<i64>) -> Option<u64> 
 /// Change of all that sockets hold within the window.
 fn growth(case: &Case<'_>) -> Option<i64> {
     let accounts = case.accounts?.iter();
-    accounts.map(|account| account.growth).sum()
+    accounts
+        .map(|account| account.growth)
+        .try_fold(0, |sum: i64, growth| Some(sum.saturating_add(growth?)))
 }
 
 /// A higher limit gives time, where the node has the memory for it. It hits nobody, so it goes first.
@@ -114,7 +116,12 @@ fn raise_tcp_mem(case: &Case<'_>) -> Option<Advice> {
         return None;
     }
     // The other marks rise by as much, so that pressure begins as far from the limit as before.
-    let pages = [marks.low + more, marks.pressure + more, max].map(|bytes| bytes / page);
+    let pages = [
+        marks.low.saturating_add(more),
+        marks.pressure.saturating_add(more),
+        max,
+    ]
+    .map(|bytes| bytes / page);
     let set = |[low, pressure, max]: [u64; 3]| {
         format!("sysctl -w net.ipv4.tcp_mem=\"{low} {pressure} {max}\"")
     };

@@ -1,5 +1,6 @@
 //! The facts of a case, as plain data.
 
+use crate::sums::SaturatingSum as _;
 use std::collections::BTreeMap;
 
 use super::{culprit::Account, limit::Finding, sufferer::Sufferer};
@@ -88,6 +89,9 @@ impl Case<'_> {
 /// Refusals out of order and in order of one victim.
 #[must_use]
 pub fn ofo_and_rcv(refusals: &Refusals) -> (u64, u64) {
-    let rcv = refusals.rcv.unwrap_or(0) + refusals.send_rcvq.unwrap_or(0);
+    let rcv = [refusals.rcv, refusals.send_rcvq]
+        .into_iter()
+        .flatten()
+        .saturating_sum();
     (refusals.ofo.unwrap_or(0), rcv)
 }

@@ -5,6 +5,7 @@ use super::{
     leak::{self, Face, Habit},
     sufferer::Sufferer,
 };
+use crate::sums::SaturatingSum as _;
 use crate::{
     aggregate::{Group, Holding, Movement},
     output::size,
@@ -111,7 +112,7 @@ fn name(
         .filter(|(guilt, _)| *guilt > 0)
         .collect();
     guilty.sort_by(|(a, one), (b, other)| b.cmp(a).then_with(|| one.group.cmp(&other.group)));
-    let all: u64 = guilty.iter().map(|(guilt, _)| guilt).sum();
+    let all: u64 = guilty.iter().map(|(guilt, _)| guilt).saturating_sum();
     let mut named: Vec<Accused> = Vec::new();
     let mut explained = 0;
     for (guilt, account) in guilty {
@@ -119,7 +120,7 @@ fn name(
         if !named.is_empty() && (ratio(explained, all) >= EXPLAINS || weight < NOTICEABLE) {
             break;
         }
-        explained += guilt;
+        explained = explained.saturating_add(guilt);
         let face = account.faces().into_iter().find(|face| take(face));
         named.push(Accused {
             leak: face.and_then(|face| face.leak()),

@@ -1,6 +1,7 @@
 //! The verdict in one line: what, who, how much, how sure.
 
 use super::{case::Case, culprit, kind::Decision, limit, reader::Buffer, words};
+use crate::sums::SaturatingSum as _;
 use crate::{
     output::{size, text},
     report::{Confidence, Kind, Limit, Owner, TcpMemory, context::Reader},
@@ -40,7 +41,10 @@ fn what(case: &Case<'_>, decision: &Decision) -> String {
         Kind::TcpMemLeak | Kind::OrphanFlood => fill(case),
         Kind::TcpMemUndersized => {
             let accounts = case.accounts.unwrap_or_default();
-            let sockets: u64 = accounts.iter().map(|it| it.holding.total().sockets).sum();
+            let sockets: u64 = accounts
+                .iter()
+                .map(|it| it.holding.total().sockets)
+                .saturating_sum();
             let largest = accounts.first().map_or_else(String::new, |top| {
                 format!(
                     ", the largest {} with {}",

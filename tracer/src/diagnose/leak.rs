@@ -189,7 +189,7 @@ mod tests {
     }
 
     fn part(receive: u64, send: u64, unread: u64, fileless: bool) -> Part {
-        let held = receive + send;
+        let held = receive.saturating_add(send);
         Part {
             sockets: 1,
             held,

@@ -1,6 +1,7 @@
 //! The facts that speak for a verdict, each with its figures.
 
 use super::{case::Case, culprit, kind::Decision, limit, reader::Buffer, words};
+use crate::sums::SaturatingSum as _;
 use crate::{
     output::size,
     report::{Kind, Leak, Limit, Owner, OwnerKind},
@@ -90,13 +91,13 @@ fn unknown(case: &Case<'_>) -> Option<String> {
     let held: u64 = accounts
         .filter(|account| is_unknown(&account.owner))
         .map(culprit::Account::held)
-        .sum();
+        .saturating_sum();
     let refused: u64 = case
         .victims
         .iter()
         .filter(|it| is_unknown(&it.victim.owner))
         .map(|it| it.victim.refused())
-        .sum();
+        .saturating_sum();
     (held > 0 || refused > 0).then(|| {
         format!(
             "owners that nothing names hold {}, {} of what TCP takes, and were refused {}",
@@ -116,7 +117,7 @@ fn reads(accused: &culprit::Accused) -> Option<String> {
     let part = movement.stuck_part()?;
     Some(format!(
         "of {} in its open connections that were seen twice, {} had as much or more unread the second time",
-        size::bytes(movement.stuck + movement.moving),
+        size::bytes(movement.stuck.saturating_add(movement.moving)),
         size::percent(part)
     ))
 }

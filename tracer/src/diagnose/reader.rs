@@ -108,7 +108,7 @@ pub fn filling(
 ) -> Filling {
     let (ofo, rcv) = ofo_and_rcv(&victim.victim.refusals);
     let thrown_out = victim.victim.ofo_prunes.unwrap_or(0);
-    let mostly_ofo = ofo > rcv || (ofo + rcv == 0 && thrown_out > 0);
+    let mostly_ofo = ofo > rcv || (ofo == 0 && rcv == 0 && thrown_out > 0);
     let unread = buffer.is_unread();
     let by_size = buffer.ofo.zip(buffer.rcvbuf);
     let by_size = by_size.is_some_and(|(ofo, of)| super::culprit::ratio(ofo, of) >= OFO_EXPLAINS);

@@ -1,6 +1,7 @@
 //! Whether what an earlier report found has recovered.
 
 use super::words;
+use crate::sums::SaturatingSum as _;
 use crate::{
     output::size,
     report::{
@@ -61,7 +62,12 @@ fn node(before: &Report, after: &Report) -> Vec<Item> {
             recovered: is.zip(line(after)).map(|(fill, line)| fill <= line),
         });
     }
-    let refused = |report: &Report| rate(report, report.victims.iter().map(Victim::refused).sum());
+    let refused = |report: &Report| {
+        rate(
+            report,
+            report.victims.iter().map(Victim::refused).saturating_sum(),
+        )
+    };
     items.push(fell(
         Figure::RefusalsPerSecond,
         None,

@@ -1,5 +1,6 @@
 //! A victim with what rules need to know of it besides its line in the report.
 
+use crate::sums::SaturatingSum as _;
 use std::cmp::Reverse;
 
 use tracer_common::tally::limit;
@@ -34,8 +35,8 @@ impl Sufferer {
         let refusals = harm.refusals();
         let numbers = || (0..limit::COUNT).filter(|n| Limit::from_number(*n) == wanted);
         (
-            numbers().map(|n| refusals[n]).sum(),
-            numbers().map(|n| harm.prunes[n]).sum(),
+            numbers().map(|n| refusals[n]).saturating_sum(),
+            numbers().map(|n| harm.prunes[n]).saturating_sum(),
         )
     }
 
@@ -49,7 +50,7 @@ impl Sufferer {
 /// Worst first: by refusals, then prunes, then what else was lost, then the time that prunes took.
 pub fn sort(victims: &mut [Sufferer]) {
     victims.sort_by(|a, b| {
-        let besides = |s: &Sufferer| s.victim.besides().iter().copied().sum::<u64>();
+        let besides = |s: &Sufferer| s.victim.besides().iter().saturating_sum();
         let weight = |s: &Sufferer| Reverse((s.all(), besides(s), s.victim.stall_ns));
         weight(a)
             .cmp(&weight(b))

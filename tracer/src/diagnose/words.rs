@@ -4,6 +4,7 @@ use super::{
     case::Case, culprit::Accused, kind::Decision, limit::Finding, reader::Buffer,
     sufferer::Sufferer,
 };
+use crate::sums::SaturatingSum as _;
 use crate::{
     aggregate::Group,
     output::{
@@ -79,7 +80,7 @@ pub(super) fn lost_besides(victims: &[Sufferer]) -> Option<String> {
         .filter(|(sum, _)| **sum > 0)
         .map(|(sum, (one, how))| format!("{} {how}", size::count(*sum, one)))
         .collect();
-    let lost_by = |victim: &&Sufferer| victim.victim.besides().iter().copied().sum::<u64>();
+    let lost_by = |victim: &&Sufferer| victim.victim.besides().iter().saturating_sum();
     let worst = victims.iter().max_by_key(lost_by)?;
     (!parts.is_empty()).then(|| {
         format!(

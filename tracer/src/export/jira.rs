@@ -115,7 +115,8 @@ mod tests {
     use super::*;
     use crate::{
         export::{JiraPlace, Protocol},
-        output::{Format, ticket::Incident},
+        output::Format,
+        report::Incident,
         report::tests::incident::incident,
     };
 

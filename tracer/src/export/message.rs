@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::Address;
 use crate::{
-    output::{Format, render, ticket::Incident},
-    report::Report,
+    output::{Format, render},
+    report::{Incident, Report},
 };
 
 /// Hexadecimal digits of a key.

@@ -269,7 +269,7 @@ mod tests {
         match listed(|to| dump(1, Instant::now(), to)) {
             Err(DumpError::Timeout) => {}
             Err(error @ (DumpError::NoModule | DumpError::NotPermitted(_))) => {
-                println!("SKIP: {error}");
+                crate::skipped::skipped(module_path!(), format_args!("{error}"));
             }
             other => panic!("{other:?}"),
         }
@@ -283,7 +283,7 @@ mod tests {
         let sockets = match listed(|to| dump(1, deadline, to)) {
             Ok(sockets) => sockets,
             Err(error) => {
-                println!("SKIP: {error}");
+                crate::skipped::skipped(module_path!(), format_args!("{error}"));
                 return;
             }
         };
@@ -297,14 +297,14 @@ mod tests {
     #[test]
     fn both_families_at_once_and_one_after_the_other() {
         let Ok(v6) = TcpListener::bind("[::1]:0") else {
-            println!("SKIP: no IPv6");
+            crate::skipped::skipped(module_path!(), "no IPv6");
             return;
         };
         let v4 = TcpListener::bind("127.0.0.1:0").unwrap();
         let own = [v4.local_addr().unwrap(), v6.local_addr().unwrap()];
         let deadline = Instant::now() + Duration::from_secs(10);
         let Ok(mut asker) = Asker::new(1, deadline) else {
-            println!("SKIP: no sock_diag");
+            crate::skipped::skipped(module_path!(), "no sock_diag");
             return;
         };
         let mut found = |request: &dyn Fn(u32) -> Vec<u8>| {
@@ -314,12 +314,17 @@ mod tests {
         };
         match found(&|sequence| diag::request_both(sequence).to_vec()) {
             Ok(found) => assert_eq!(found, [1, 1]),
-            Err(error) => println!("SKIP: both at once: {error}"),
+            Err(error) => {
+                crate::skipped::skipped(module_path!(), format_args!("both at once: {error}"));
+            }
         }
         for (family, want) in [(libc::AF_INET, [1, 0]), (libc::AF_INET6, [0, 1])] {
             match found(&|sequence| diag::request(family as u8, sequence).to_vec()) {
                 Ok(found) => assert_eq!(found, want),
-                Err(error) => println!("SKIP: family {family}: {error}"),
+                Err(error) => crate::skipped::skipped(
+                    module_path!(),
+                    format_args!("family {family}: {error}"),
+                ),
             }
         }
     }

@@ -111,24 +111,30 @@ impl Part {
 
     /// Adds another part.
     pub fn merge(&mut self, other: &Self) {
-        self.sockets += other.sockets;
-        self.full += other.full;
-        self.held += other.held;
-        self.receive += other.receive;
-        self.send += other.send;
-        self.forward += other.forward;
-        self.unread += other.unread;
-        self.fileless += other.fileless;
-        self.fileless_held += other.fileless_held;
-        self.orphans += other.orphans;
-        self.not_accepted += other.not_accepted;
-        self.not_accepted_held += other.not_accepted_held;
-        self.unlisted += other.unlisted;
-        self.unlisted_held += other.unlisted_held;
-        self.unmeasured += other.unmeasured;
-        self.waiting += other.waiting;
+        for (sum, more) in [
+            (&mut self.sockets, other.sockets),
+            (&mut self.full, other.full),
+            (&mut self.held, other.held),
+            (&mut self.receive, other.receive),
+            (&mut self.send, other.send),
+            (&mut self.forward, other.forward),
+            (&mut self.unread, other.unread),
+            (&mut self.fileless, other.fileless),
+            (&mut self.fileless_held, other.fileless_held),
+            (&mut self.orphans, other.orphans),
+            (&mut self.not_accepted, other.not_accepted),
+            (&mut self.not_accepted_held, other.not_accepted_held),
+            (&mut self.unlisted, other.unlisted),
+            (&mut self.unlisted_held, other.unlisted_held),
+            (&mut self.unmeasured, other.unmeasured),
+            (&mut self.waiting, other.waiting),
+        ] {
+            *sum = sum.saturating_add(more);
+        }
         self.idle_ms = self.idle_ms.max(other.idle_ms);
-        let growth = other.growth.map(|it| it + self.growth.unwrap_or(0));
+        let growth = other
+            .growth
+            .map(|it| it.saturating_add(self.growth.unwrap_or(0)));
         self.growth = growth.or(self.growth);
     }
 }

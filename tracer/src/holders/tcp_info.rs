@@ -148,7 +148,10 @@ mod tests {
             .find(own)
             .filter(|socket| socket.memory.is_some())
         else {
-            println!("SKIP: no sock_diag: {:?}", scan.gaps);
+            crate::skipped::skipped(
+                module_path!(),
+                format_args!("no sock_diag: {:?}", scan.gaps),
+            );
             return;
         };
         let deadline = Instant::now() + Duration::from_secs(10);

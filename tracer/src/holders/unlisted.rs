@@ -292,7 +292,7 @@ mod tests {
     fn a_dead_connection_of_this_process() {
         for at in ["127.0.0.1:0", "[::1]:0"] {
             let Ok(listener) = TcpListener::bind(at) else {
-                println!("SKIP: {at}");
+                crate::skipped::skipped(module_path!(), format_args!("{at}"));
                 continue;
             };
             let (server, peer) = reset(&listener);

@@ -98,7 +98,11 @@ pub struct Pressed {
 /// Reads the events of all cgroups of the mount of the v2 hierarchy; those without a memory controller have none.
 #[must_use]
 pub fn read<'a>(root: &Path, cgroups: impl Iterator<Item = (u64, &'a str)>) -> Readings {
+    // The same ones each time, or none of them could be compared.
+    let mut cgroups: Vec<_> = cgroups.collect();
+    cgroups.sort_unstable_by_key(|(id, _)| *id);
     cgroups
+        .into_iter()
         .take(MAX_CGROUPS)
         .filter_map(|(id, path)| {
             let file = folder(root, path).join("memory.events.local");

@@ -8,6 +8,7 @@ pub mod checkup;
 pub mod context;
 pub mod evidence;
 pub mod holder;
+pub mod incident;
 pub mod inputs;
 mod labels;
 pub mod losses;
@@ -42,6 +43,7 @@ pub use checkup::Checkup;
 pub use context::Context;
 pub use evidence::Evidence;
 pub use holder::{Culprit, Holder, StateSum, TopSocket};
+pub use incident::Incident;
 pub use inputs::Inputs;
 pub use losses::Losses;
 pub use memcg::MemcgPressure;
@@ -85,6 +87,10 @@ pub struct Report {
     pub plan: Plan,
     /// The finding.
     pub verdict: Verdict,
+    /// By which repeats are known: the same in every report of one incident, and in no other. It is written where it cannot be told from
+    /// the rest, because names are replaced; else null, and made of node, kind and culprit.
+    #[serde(default)]
+    pub incident_id: Option<String>,
     /// What has recovered since an earlier report; null where none was given.
     #[serde(default)]
     pub recovery: Option<Recovery>,

@@ -11,7 +11,7 @@ mod sentence;
 use serde_json::{Map, Value};
 
 use self::names::{Kind, Names};
-use super::Report;
+use super::{Evidence, Incident, Report};
 
 /// Gives pseudonyms, the same one for the same name as long as it lives.
 #[derive(Debug, Default)]
@@ -67,6 +67,16 @@ const LEFT_OUT: &str = "redacted";
 const LABEL: &str = "k8s.pod.label.";
 
 impl Redactor {
+    /// One report with pseudonyms.
+    ///
+    /// # Errors
+    /// As [`Self::learn`].
+    pub fn redacted(report: &Report) -> serde_json::Result<Report> {
+        let mut redactor = Self::default();
+        redactor.learn(report)?;
+        redactor.apply(report)
+    }
+
     /// Takes note of every name in a report. Less of it can then be redacted in the same words.
     ///
     /// # Errors
@@ -87,6 +97,7 @@ impl Redactor {
     pub fn apply(&mut self, report: &Report) -> serde_json::Result<Report> {
         let mut redacted: Report =
             serde_json::from_value(self.replaced(serde_json::to_value(report)?))?;
+        redacted.incident_id = Some(Incident::of(report).identity());
         // It may name somebody of whom no field of this report knows.
         if let Some(recovery) = &mut redacted.recovery {
             recovery.headline = format!("{} ({LEFT_OUT})", recovery.kind.name());
@@ -95,6 +106,17 @@ impl Redactor {
             to.filters = from.filters.iter().map(|it| self.filter(it)).collect();
         }
         Ok(redacted)
+    }
+
+    /// One sampled failure with pseudonyms, those of the ones before it.
+    ///
+    /// # Errors
+    /// As [`Self::learn`].
+    pub fn event(&mut self, event: &Evidence) -> serde_json::Result<Evidence> {
+        let value = serde_json::to_value(event)?;
+        self.collect(&value);
+        self.names.settle();
+        serde_json::from_value(self.replaced(value))
     }
 
     /// A filter, whose value may be a part of a name, or that of nobody.

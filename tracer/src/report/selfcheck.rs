@@ -1,5 +1,6 @@
 //! The self-check: single calls against the kernel's own counters.
 
+use crate::sums::SaturatingSum as _;
 use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
@@ -38,7 +39,7 @@ impl Selfcheck {
     /// Disagreements over all counters.
     #[must_use]
     pub fn wrong(&self) -> u64 {
-        self.disagreements.values().sum()
+        self.disagreements.values().saturating_sum()
     }
 
     /// In a sentence.

@@ -5,6 +5,8 @@ mod filter;
 mod selector;
 mod sort;
 
+use std::mem;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -49,7 +51,8 @@ impl Narrowed {
     /// Whether anything was left out.
     #[must_use]
     pub const fn any(&self) -> bool {
-        self.victims + self.holders + self.memcg_pressure + self.timeline + self.evidence > 0
+        let left_out = self.victims | self.holders | self.memcg_pressure;
+        left_out | self.timeline | self.evidence != 0
     }
 }
 
@@ -72,6 +75,7 @@ impl View {
         };
         let filter = &self.filter;
         if !filter.is_empty() {
+            narrow_series(filter, &mut report);
             narrowed.labels_unknown = filter.labels_unknown(&report);
             narrowed.victims = keep(&mut report.victims, |it| filter.shows(&it.owner, &it.netns));
             narrowed.holders = keep(&mut report.holders, |it| filter.shows(&it.owner, &it.netns));
@@ -108,6 +112,28 @@ impl View {
             report.narrowed = Some(narrowed);
         }
         report
+    }
+}
+
+/// Owners that are not shown join the others, so that the sums stay. Where they live is told by their lines among the victims.
+fn narrow_series(filter: &Filter, report: &mut Report) {
+    let Some(series) = &mut report.series else {
+        return;
+    };
+    let victims = &report.victims;
+    let all = mem::take(&mut series.owners);
+    for owner in all {
+        let line = victims.iter().find(|victim| victim.owner == owner.owner);
+        let netns = line.map_or(&[][..], |victim| &victim.netns);
+        if filter.shows(&owner.owner, netns) {
+            series.owners.push(owner);
+            continue;
+        }
+        let steps = series.others.len().max(owner.refused.len());
+        series.others.resize(steps, 0);
+        for (sum, refused) in series.others.iter_mut().zip(&owner.refused) {
+            *sum = sum.saturating_add(*refused);
+        }
     }
 }
 

@@ -44,7 +44,7 @@ impl Observation {
     pub fn explain(&mut self, observer: Observer) {
         let mut now = of_scan(&self.end.scan, &self.attributor);
         // Of a snapshot there is one scan: what lies unread in it has not been left alone yet.
-        let earlier = (!self.is_snapshot()).then_some(&self.start.scan);
+        let earlier = (!self.has_one_scan()).then_some(&self.start.scan);
         let before = earlier.map(|scan| of_scan(scan, &self.attributor));
         let mut before = before.unwrap_or_default();
         let peak = self.peak.iter().flat_map(|peak| &peak.scan.sockets);

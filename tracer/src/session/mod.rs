@@ -25,4 +25,4 @@ pub use peak::Peak;
 pub use settings::settings;
 pub use survey::{Survey, node, survey};
 pub use watch::Watch;
-pub use windows::Windows;
+pub use windows::{BETWEEN_LOOKS, Windows};

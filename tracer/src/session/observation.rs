@@ -178,7 +178,7 @@ impl Observation {
             descriptor_of_socket: &|socket| self.attributor.processes.descriptor(socket.inode),
             memory_stats: &self.memory_stats,
             // A snapshot is one look, which knows no growth.
-            scan_start: match self.is_snapshot() {
+            scan_start: match self.has_one_scan() {
                 true => None,
                 false => self.start.scan.seen(),
             },
@@ -208,8 +208,8 @@ impl Observation {
         })
     }
 
-    /// Whether it is one look at one time.
-    pub(super) fn is_snapshot(&self) -> bool {
+    /// Whether sockets were listed once only, as for a snapshot, and in a row of windows that follow each other fast.
+    pub(super) fn has_one_scan(&self) -> bool {
         Arc::ptr_eq(&self.start.scan, &self.end.scan)
     }
 

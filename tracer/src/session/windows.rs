@@ -43,7 +43,7 @@ use crate::{
 };
 
 /// Between two readings of the kernel's counters within a window, for namespaces that die in it.
-const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
+pub const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// A row of windows, the last of which is open.
 pub struct Windows {

@@ -1,6 +1,7 @@
 //! Waiting for another thread.
 
 use super::{Ruled, channel, looked, of_threads, say};
+use crate::sums::SaturatingSum as _;
 use crate::{
     output::size,
     report::context::{Locks, Ruling, Threads, Wait},
@@ -43,7 +44,12 @@ pub(super) fn rule(locks: &Locks, threads: &Threads) -> Ruled {
         return say(Ruling::NotKnown, "locks", &[figure, others]);
     }
     // A thread that did no thing half of the time is not stuck either.
-    let settled = |kinds: &[Wait]| kinds.iter().map(|kind| threads.mostly(*kind)).sum::<u64>();
+    let settled = |kinds: &[Wait]| {
+        kinds
+            .iter()
+            .map(|kind| threads.mostly(*kind))
+            .saturating_sum()
+    };
     let still = settled(&[Wait::Futex, Wait::Join]);
     if threads.mostly(Wait::Futex) > 0 && settled(&OTHERWISE) == 0 && still == threads.threads {
         let figure = format!(

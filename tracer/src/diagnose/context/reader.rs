@@ -1,6 +1,7 @@
 //! Which state explains that a reader does not read.
 
 use super::{channel, cpu, looked};
+use crate::sums::SaturatingSum as _;
 use crate::{
     output::size,
     report::{
@@ -60,8 +61,8 @@ fn idle(threads: &Threads) -> Option<String> {
     }
     let aside = [Wait::Futex, Wait::Join].map(|kind| threads.mostly(kind));
     let free = [Wait::Stopped, Wait::Sleep, Wait::Receive].map(|kind| (kind, threads.mostly(kind)));
-    let number: u64 = free.iter().map(|(_, number)| number).sum();
-    if number == 0 || number + aside.iter().sum::<u64>() != threads.threads {
+    let number: u64 = free.iter().map(|(_, number)| number).saturating_sum();
+    if number == 0 || number.saturating_add(aside.iter().saturating_sum()) != threads.threads {
         return None;
     }
     let say = |(kind, number): (Wait, u64)| {

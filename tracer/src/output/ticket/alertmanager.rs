@@ -65,8 +65,13 @@ fn labels(incident: &Incident<'_>) -> BTreeMap<&'static str, String> {
         ("alertname", ALERT_NAME.to_owned()),
         ("severity", incident.severity().name().to_owned()),
         ("kind", incident.kind.name().to_owned()),
-        ("node", value(incident.node)),
     ]);
+    // Pseudonyms are given anew in each report, so they are no labels.
+    if let Some(id) = incident.id {
+        labels.insert("identity", value(id));
+        return labels;
+    }
+    labels.insert("node", value(incident.node));
     if let Some(owner) = incident.culprit {
         let pod = [
             ("namespace", &owner.k8s_namespace_name),

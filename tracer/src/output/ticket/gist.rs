@@ -109,6 +109,7 @@ fn lines(all: impl IntoIterator<Item = impl AsRef<str>>) -> Vec<String> {
 fn step(words: &str, command: Option<&str>) -> Step {
     let mut words = line(words);
     let command = command.map(|command| text::clean(command, usize::MAX));
+    let command = command.filter(|command| !command.is_empty());
     let (command, long) = match command {
         Some(command) if command.chars().count() > MAX_COMMAND => (None, true),
         command => (command, false),

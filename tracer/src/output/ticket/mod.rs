@@ -5,10 +5,9 @@
 mod adf;
 pub mod alertmanager;
 mod gist;
-mod incident;
 pub mod jira;
 pub mod pagerduty;
 #[cfg(test)]
 pub(crate) mod validate;
 
-pub use incident::{Incident, Severity};
+use crate::report::incident::{Incident, Severity};

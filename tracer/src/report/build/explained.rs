@@ -46,7 +46,9 @@ fn unseen(census: &Census<'_>) -> Option<u64> {
 
 /// Why what was found is not what is allocated, the surest reason first.
 fn reasons(explained: &Explained, total: &Part, moved: u64) -> Vec<String> {
-    let found = explained.listed_bytes + explained.unlisted_bytes;
+    let found = explained
+        .listed_bytes
+        .saturating_add(explained.unlisted_bytes);
     let off = explained.allocated_bytes.abs_diff(found);
     let mut reasons = Vec::new();
     if off == 0 {

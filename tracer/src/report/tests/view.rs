@@ -47,6 +47,7 @@ fn rest(mut report: Report, of: &Report) -> Report {
     report.memcg_pressure = of.memcg_pressure.clone();
     report.timeline = of.timeline.clone();
     report.evidence = of.evidence.clone();
+    report.series = of.series.clone();
     report
 }
 
@@ -309,4 +310,29 @@ fn only_what_is_certain_is_a_finding() {
     assert!(incident().report().verdict.kind.is_finding());
     assert!(!Fixture::quiet().report().verdict.kind.is_finding());
     assert!(!crate::report::Kind::Inconclusive.is_finding());
+}
+
+#[test]
+fn the_course_names_nobody_outside_of_the_filter_and_keeps_its_sums() {
+    let whole = whole().series.unwrap();
+    let shown = of(Filter {
+        namespaces: vec!["cache".into()],
+        ..Filter::default()
+    });
+    let series = shown.series.unwrap();
+    let [leaky, redis] = whole.owners.as_slice() else {
+        panic!("{:?}", whole.owners);
+    };
+    assert_eq!(series.owners, std::slice::from_ref(redis));
+    assert_eq!(series.others, leaky.refused);
+    assert_eq!(series.steps, whole.steps);
+    // By its network namespace as well, which the line among the victims tells.
+    let netns = super::view::whole().victims[0].netns.clone();
+    let shown = of(Filter {
+        netns: netns.clone(),
+        ..Filter::default()
+    });
+    assert!(!netns.is_empty());
+    let owners = shown.series.unwrap().owners;
+    assert_eq!(owners[0], *leaky);
 }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use ring::digest;
 
-use crate::report::{Kind, Owner, Report, recovery::Figure};
+use super::{Kind, Owner, Report, recovery::Figure};
 
 /// Hexadecimal digits of an identity: 128 bits, so that no two incidents meet in one by chance.
 const IDENTITY_DIGITS: usize = 32;
@@ -44,6 +44,8 @@ pub struct Incident<'a> {
     pub since: Timestamp,
     /// Whether it is over.
     pub over: bool,
+    /// Its identity, where the report has it in writing; names are then not what they are elsewhere.
+    pub id: Option<&'a str>,
 }
 
 impl<'a> Incident<'a> {
@@ -58,6 +60,7 @@ impl<'a> Incident<'a> {
             node: node.unwrap_or(&report.node.host_name),
             since: report.window.start,
             over: report.verdict.kind == Kind::Healthy,
+            id: report.incident_id.as_deref(),
         };
         match &report.recovery {
             Some(recovery) if now.over && recovery.recovered == Some(true) => Self {
@@ -100,6 +103,9 @@ impl<'a> Incident<'a> {
     /// The same for every report of one incident, and for no other: by node, kind and culprit.
     #[must_use]
     pub fn identity(&self) -> String {
+        if let Some(id) = self.id {
+            return id.to_owned();
+        }
         let mut hash = digest::Context::new(&digest::SHA256);
         let culprit = self.culprit.map_or("", |owner| &owner.name);
         for part in [self.node, self.kind.name(), culprit] {
