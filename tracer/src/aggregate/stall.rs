@@ -1,5 +1,7 @@
 //! How long prunes kept the CPU: from the buckets of the kernel programs to percentiles.
 
+use std::time::Duration;
+
 use hdrhistogram::Histogram;
 use tracer_common::tally::stall::{BUCKETS, bounds};
 
@@ -34,6 +36,16 @@ pub fn percentiles(buckets: &[u64; BUCKETS]) -> Option<Percentiles> {
     })
 }
 
+/// The first bucket in which nothing was shorter than this.
+#[must_use]
+pub fn first_bucket_from(time: Duration) -> usize {
+    let from = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    // The first bucket holds what was shorter too, whatever its bounds.
+    (0..BUCKETS)
+        .find(|&bucket| from == 0 || (bucket > 0 && bounds(bucket).0 >= from))
+        .unwrap_or(BUCKETS - 1)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -46,6 +58,18 @@ mod tests {
         for bucket in 1..BUCKETS {
             assert_eq!(bounds(bucket - 1).1, bounds(bucket).0);
         }
+    }
+
+    #[test]
+    fn the_first_bucket_of_what_took_so_long_holds_nothing_shorter() {
+        let of = |nanos| first_bucket_from(Duration::from_nanos(nanos));
+        assert_eq!(of(0), 0);
+        assert_eq!(of(1), 1);
+        assert_eq!(of(1280), 1);
+        assert_eq!(of(1281), 2);
+        assert_eq!(bounds(of(10_000_000)).0, (1 << 23) + (1 << 21));
+        // Beyond the last bucket it is all that is known.
+        assert_eq!(of(1 << 30), BUCKETS - 1);
     }
 
     #[test]
