@@ -100,7 +100,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
             ..Plan::from(inputs.plan).judged(&reconciliation)
         },
         verdict,
-        incident_id: None,
+        incident: None,
         recovery: None,
         narrowed: None,
         tcp_memory,

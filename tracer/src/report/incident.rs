@@ -2,11 +2,15 @@
 
 use jiff::Timestamp;
 use ring::digest;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 
 use super::{Kind, Owner, Report, recovery::Figure};
 
 /// Hexadecimal digits of an identity: 128 bits, so that no two incidents meet in one by chance.
 const IDENTITY_DIGITS: usize = 32;
+/// Longest identity that is taken as it is, in characters.
+const MAX_PLAIN: usize = 64;
 
 /// How much it matters to people: the words that PagerDuty knows, of which Prometheus' own rules use these three.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,20 @@ impl Severity {
             Self::Info => "info",
         }
     }
+}
+
+/// An incident as it was followed, or at least by what it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct IncidentState {
+    /// The same in every report of the incident, and in no other.
+    pub id: String,
+    /// When it began; null where nobody followed it.
+    pub opened: Option<Timestamp>,
+    /// When it was over; null while it is not, and where nobody followed it.
+    pub closed: Option<Timestamp>,
+    /// What raised it, and what joined: `refusals`, `fill`, `pressure`, `out_of_memory`, `stalls`, `growth`.
+    pub causes: Vec<String>,
 }
 
 /// What an alert is about: one kind of trouble on one node, by one culprit.
@@ -54,13 +72,18 @@ impl<'a> Incident<'a> {
     #[must_use]
     pub fn of(report: &'a Report) -> Self {
         let node = report.node.k8s_node_name.as_deref();
+        let followed = report.incident.as_ref();
+        let (opened, closed) = (
+            followed.and_then(|it| it.opened),
+            followed.and_then(|it| it.closed),
+        );
         let now = Self {
             kind: report.verdict.kind,
             culprit: report.culprits.first().map(|it| &it.holder.owner),
             node: node.unwrap_or(&report.node.host_name),
-            since: report.window.start,
-            over: report.verdict.kind == Kind::Healthy,
-            id: report.incident_id.as_deref(),
+            since: opened.unwrap_or(report.window.start),
+            over: closed.is_some() || report.verdict.kind == Kind::Healthy,
+            id: report.incident.as_ref().map(|it| it.id.as_str()),
         };
         match &report.recovery {
             Some(recovery) if now.over && recovery.recovered == Some(true) => Self {
@@ -103,25 +126,40 @@ impl<'a> Incident<'a> {
     /// The same for every report of one incident, and for no other: by node, kind and culprit.
     #[must_use]
     pub fn identity(&self) -> String {
-        if let Some(id) = self.id {
-            return id.to_owned();
+        match self.id {
+            Some(id) if is_plain(id) => return id.to_owned(),
+            // Far ends take it as a key, a label or a word of a query.
+            Some(id) => return hashed(&[id]),
+            None => {}
         }
-        let mut hash = digest::Context::new(&digest::SHA256);
         let culprit = self.culprit.map_or("", |owner| &owner.name);
-        for part in [self.node, self.kind.name(), culprit] {
-            // The length goes before, so that no two lists of parts make one text.
-            hash.update(&(part.len() as u64).to_be_bytes());
-            hash.update(part.as_bytes());
-        }
-        let digest = hash.finish();
-        let digits = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
-        let digits: String = digits
-            .collect::<String>()
-            .chars()
-            .take(IDENTITY_DIGITS)
-            .collect();
-        format!("tcpress-{digits}")
+        hashed(&[self.node, self.kind.name(), culprit])
     }
+}
+
+/// Whether a text can be a key anywhere.
+fn is_plain(id: &str) -> bool {
+    let plain = |c: u8| c.is_ascii_alphanumeric() || c == b'-';
+    !id.is_empty() && id.len() <= MAX_PLAIN && id.bytes().all(plain)
+}
+
+/// An identity of such parts.
+#[must_use]
+pub fn hashed(parts: &[&str]) -> String {
+    let mut hash = digest::Context::new(&digest::SHA256);
+    for part in parts {
+        // The length goes before, so that no two lists of parts make one text.
+        hash.update(&(part.len() as u64).to_be_bytes());
+        hash.update(part.as_bytes());
+    }
+    let digest = hash.finish();
+    let digits = digest.as_ref().iter().map(|byte| format!("{byte:02x}"));
+    let digits: String = digits
+        .collect::<String>()
+        .chars()
+        .take(IDENTITY_DIGITS)
+        .collect();
+    format!("tcpress-{digits}")
 }
 
 #[cfg(test)]
@@ -154,6 +192,34 @@ mod tests {
         for changed in [other, kind, culprit, nobody] {
             assert_ne!(Incident::of(&changed).identity(), identity);
         }
+    }
+
+    #[test]
+    fn one_that_was_followed_is_over_when_that_is_said() {
+        let mut report = incident().report();
+        let [opened, closed] =
+            ["2026-03-14T15:00:00Z", "2026-03-14T15:30:00Z"].map(|at| at.parse().unwrap());
+        let mut state = IncidentState {
+            id: "tcpress-7".to_owned(),
+            opened: Some(opened),
+            ..IncidentState::default()
+        };
+        report.incident = Some(state.clone());
+        let open = Incident::of(&report);
+        assert_eq!((open.since, open.over), (opened, false));
+        assert_eq!(open.identity(), "tcpress-7");
+        state.closed = Some(closed);
+        let mut over = report.clone();
+        over.incident = Some(state);
+        let over = Incident::of(&over);
+        assert!(over.over && !over.is_none());
+        assert_eq!(over.identity(), "tcpress-7");
+        report.incident = Some(IncidentState {
+            id: "\" OR project = OTHER".to_owned(),
+            ..IncidentState::default()
+        });
+        let odd = Incident::of(&report).identity();
+        assert_eq!(odd.len(), "tcpress-".len() + 32);
     }
 
     #[test]

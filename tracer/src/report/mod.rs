@@ -43,7 +43,7 @@ pub use checkup::Checkup;
 pub use context::Context;
 pub use evidence::Evidence;
 pub use holder::{Culprit, Holder, StateSum, TopSocket};
-pub use incident::Incident;
+pub use incident::{Incident, IncidentState};
 pub use inputs::Inputs;
 pub use losses::Losses;
 pub use memcg::MemcgPressure;
@@ -87,10 +87,9 @@ pub struct Report {
     pub plan: Plan,
     /// The finding.
     pub verdict: Verdict,
-    /// By which repeats are known: the same in every report of one incident, and in no other. It is written where it cannot be told from
-    /// the rest, because names are replaced; else null, and made of node, kind and culprit.
+    /// The incident that it is about, where that cannot be told from the rest; else null, and one is known by node, kind and culprit.
     #[serde(default)]
-    pub incident_id: Option<String>,
+    pub incident: Option<IncidentState>,
     /// What has recovered since an earlier report; null where none was given.
     #[serde(default)]
     pub recovery: Option<Recovery>,

@@ -11,7 +11,7 @@ mod sentence;
 use serde_json::{Map, Value};
 
 use self::names::{Kind, Names};
-use super::{Evidence, Incident, Report};
+use super::{Evidence, Incident, IncidentState, Report};
 
 /// Gives pseudonyms, the same one for the same name as long as it lives.
 #[derive(Debug, Default)]
@@ -52,11 +52,12 @@ fn field(of: &Map<String, Value>, key: &str) -> Field {
         // Of the memory that a reader waits for.
         "cgroup" if of.contains_key("finding") => Field::Name(Kind::Cgroup),
         "k8s.node.name" | "host.name" => Field::Name(Kind::Node),
-        "schema" | "tcpress" | "kind" | "source" | "sources" | "leak" | "reader" | "confidence"
-        | "limit" | "detail" | "evidence" | "finding" | "figure" | "event" | "queue" | "state"
-        | "flavour" | "hook" | "programs" | "program" | "counter" | "sight" | "wait_channel"
-        | "allocated_source" | "start" | "end" | "at" | "since" | "netns" | "cookie"
-        | "cgroup_id" | "cgroup.id" | "kernel" | "arch" | "k8s.pod.qos" | "sandbox" => Field::Word,
+        "schema" | "tcpress" | "opened" | "closed" | "causes" | "kind" | "source" | "sources"
+        | "leak" | "reader" | "confidence" | "limit" | "detail" | "evidence" | "finding"
+        | "figure" | "event" | "queue" | "state" | "flavour" | "hook" | "programs" | "program"
+        | "counter" | "sight" | "wait_channel" | "allocated_source" | "start" | "end" | "at"
+        | "since" | "netns" | "cookie" | "cgroup_id" | "cgroup.id" | "kernel" | "arch"
+        | "k8s.pod.qos" | "sandbox" => Field::Word,
         _ => Field::Sentence,
     }
 }
@@ -97,7 +98,10 @@ impl Redactor {
     pub fn apply(&mut self, report: &Report) -> serde_json::Result<Report> {
         let mut redacted: Report =
             serde_json::from_value(self.replaced(serde_json::to_value(report)?))?;
-        redacted.incident_id = Some(Incident::of(report).identity());
+        redacted.incident = Some(IncidentState {
+            id: Incident::of(report).identity(),
+            ..report.incident.clone().unwrap_or_default()
+        });
         // It may name somebody of whom no field of this report knows.
         if let Some(recovery) = &mut redacted.recovery {
             recovery.headline = format!("{} ({LEFT_OUT})", recovery.kind.name());

@@ -489,7 +489,7 @@ fn repeats_of_an_incident_are_known_without_names() {
     let report = incident().report();
     let identity = Incident::of(&report).identity();
     let shown = redacted(&report);
-    assert_eq!(shown.incident_id.as_ref(), Some(&identity));
+    assert_eq!(shown.incident.as_ref().map(|it| &it.id), Some(&identity));
     assert_eq!(Incident::of(&shown).identity(), identity);
     // Of another node everything is called the same, and yet it is another incident.
     let mut other = report;
