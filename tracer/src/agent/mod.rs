@@ -1,2 +1,5 @@
 //! The agent: always there, exact, a guest on a node that may be dying. Its parts are pure where they can be; what reads, waits and
 //! writes stands at their edges.
+
+pub mod ledger;
+pub mod metrics;
