@@ -249,7 +249,7 @@ fn the_agent_is_granted_what_it_needs_and_no_more() {
         silence["periodSeconds"].as_u64().unwrap() * silence["failureThreshold"].as_u64().unwrap();
     assert!(seconds >= 600, "{seconds}");
     let port = container["ports"][0]["containerPort"].as_u64().unwrap();
-    let listen = format!("--listen=$(POD_IP):{port}");
+    let listen = format!("--set=http.listen=$(POD_IP):{port}");
     assert!(strings(&container["args"]).contains(&listen.as_str()));
 }
 
