@@ -4,6 +4,7 @@ mod accel;
 mod apt;
 mod binaries;
 mod cache;
+mod checkers;
 mod chromium;
 mod cpio;
 mod debian;

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 
 use crate::{
     cache::Cache,
-    chromium, guest, kernels, node, process,
+    checkers, chromium, guest, kernels, node, process,
     qemu::PROGRAM,
     rust_src::Toolchain,
     tools::{BPF_LINKER, CARGO_DENY},
@@ -158,6 +158,18 @@ fn pieces<'a>(cache: &'a Cache, toolchain: &'a Toolchain, list: &'a str) -> Vec<
             present: chromium::cached(cache).is_some(),
             plan: "unpack Debian's chromium-headless-shell and its libraries into the cache, 400 MB",
             action: Box::new(|| chromium::resolve(cache).map(|_| ())),
+        },
+        Piece {
+            name: "promtool and kustomize".to_owned(),
+            present: checkers::programs_cached(cache),
+            plan: "unpack Debian's packages of Prometheus and kustomize into the cache, 170 MB",
+            action: Box::new(|| checkers::programs(cache)),
+        },
+        Piece {
+            name: "kubernetes-validate".to_owned(),
+            present: checkers::validator_cached(cache),
+            plan: "unpack it and the schemas of Kubernetes into the cache with pip, 120 MB",
+            action: Box::new(|| checkers::validator(cache)),
         },
         Piece {
             name: "disk of a node".to_owned(),

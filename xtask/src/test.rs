@@ -12,7 +12,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     cache::Cache,
-    chromium, e2e, hosts,
+    checkers, chromium, e2e, hosts,
     pairs::{self, Job},
     process,
     qemu::Folder,
@@ -41,6 +41,10 @@ pub(crate) fn run(list: &str) -> Result<i32> {
     }
     if let Err(error) = chromium::resolve(&cache) {
         tally.fail(format!("headless Chromium: {error:#}"));
+    }
+    let checkers = checkers::programs(&cache).and_then(|()| checkers::validator(&cache));
+    if let Err(error) = checkers {
+        tally.fail(format!("what checks deploy/: {error:#}"));
     }
     let parts = Parts::prepare(list, None);
     tally.took(PREPARATION, start.elapsed());

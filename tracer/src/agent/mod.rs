@@ -2,4 +2,6 @@
 //! writes stands at their edges.
 
 pub mod incident;
+pub mod ledger;
+pub mod metrics;
 pub mod trigger;

@@ -1,0 +1,99 @@
+//! Pages in the judgement of parsers that others have made: promtool reads the text format, the reference parser of OpenMetrics, that of
+//! Prometheus' client for Python, the other.
+
+use std::{
+    io::Write as _,
+    process::{Command, Stdio},
+};
+
+use super::{FORMATS, Format, everything, node, page};
+use crate::{
+    agent::ledger::{AgentFigures, Figures, Ledger},
+    report::tests::hostile::EVILS,
+};
+
+/// Pages of every kind: with everything, with next to nothing, and with names that are chosen to break them.
+fn pages(format: Format) -> Vec<String> {
+    let mut hostile = everything(2_000);
+    for (at, (owner, _)) in hostile.owners.iter_mut().enumerate() {
+        let mut labels = (**owner).clone();
+        // Not cleaned: what escapes must be enough by itself, as far as a format can tell lines.
+        labels.pod = EVILS[at % EVILS.len()].to_owned();
+        *owner = labels.into();
+    }
+    let empty = Ledger::new(0, std::time::Duration::ZERO);
+    let empty = empty.figures(node(), AgentFigures::default());
+    let all: [Figures; 3] = [everything(10_000), empty, hostile];
+    all.iter().map(|figures| page(figures, format)).collect()
+}
+
+/// Gives a page to a program. `None` when it is not installed.
+fn judge(program: &str, arguments: &[&str], page: &str) -> Option<(bool, String)> {
+    let mut child = Command::new(program)
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .ok()?;
+    let mut stdin = child.stdin.take().unwrap();
+    let page = page.to_owned();
+    let writer = std::thread::spawn(move || stdin.write_all(page.as_bytes()));
+    let output = child.wait_with_output().unwrap();
+    let _ = writer.join();
+    let words = [output.stdout, output.stderr].concat();
+    let words = String::from_utf8_lossy(&words).into_owned();
+    Some((output.status.success(), words))
+}
+
+#[test]
+fn promtool_finds_nothing_wrong() {
+    let check = |page: &str| judge("promtool", &["check", "metrics"], page);
+    let Some((good, _)) = check("tcpress_bad{ 1\n") else {
+        println!("SKIP: promtool_finds_nothing_wrong: no promtool (Debian's package prometheus)");
+        return;
+    };
+    assert!(!good, "a judge that refuses nothing is none");
+    for page in pages(Format::Text) {
+        let (good, words) = check(&page).unwrap();
+        assert!(good && words.trim().is_empty(), "{words}");
+    }
+}
+
+/// Prints how many series there are.
+const READ: &str = "
+import sys
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as text
+read = {'openmetrics': openmetrics, 'text': text}[sys.argv[1]]
+page = sys.stdin.buffer.read().decode()
+print(sum(len(family.samples) for family in read(page)))
+";
+
+#[test]
+fn the_reference_parser_reads_every_series() {
+    let read = |name: &str, page: &str| judge("python3", &["-c", READ, name], page);
+    match read("openmetrics", "# EOF\n") {
+        Some((true, words)) if words.trim() == "0" => {}
+        other => {
+            let why =
+                "no python3 with prometheus_client (Debian's package python3-prometheus-client)";
+            println!("SKIP: the_reference_parser_reads_every_series: {why}: {other:?}");
+            return;
+        }
+    }
+    let (good, _) = read("openmetrics", "tcpress_bad{ 1\n# EOF\n").unwrap();
+    assert!(!good, "a judge that refuses nothing is none");
+    for format in FORMATS {
+        let name = match format {
+            Format::OpenMetrics => "openmetrics",
+            Format::Text => "text",
+        };
+        for page in pages(format) {
+            let (good, words) = read(name, &page).unwrap();
+            assert!(good, "{name}: {words}");
+            let series = super::series(&page).len();
+            assert_eq!(words.trim(), series.to_string(), "{name}");
+        }
+    }
+}
