@@ -1,0 +1,111 @@
+//! One incident from its beginning to its end: which report speaks for it. Pure.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use crate::{
+    agent::trigger::Cause,
+    diagnose::recovery,
+    report::{IncidentState, Report, incident},
+};
+
+/// An incident that is followed.
+#[derive(Clone, Debug)]
+pub struct Following {
+    state: IncidentState,
+    report: Option<Report>,
+}
+
+impl Following {
+    /// One that has just begun on a node.
+    #[must_use]
+    pub fn open(node: &str, at: Timestamp) -> Self {
+        Self {
+            state: IncidentState {
+                id: incident::hashed(&[node, &at.to_string()]),
+                opened: Some(at),
+                closed: None,
+                causes: Vec::new(),
+            },
+            report: None,
+        }
+    }
+
+    /// What it is known by, and how it stands.
+    #[must_use]
+    pub const fn state(&self) -> &IncidentState {
+        &self.state
+    }
+
+    /// Takes a report of all of it so far. While what raised it goes on, the newest speaks for it: the end, when memory has been freed, would
+    /// name nobody any more.
+    pub fn update(&mut self, report: Report, causes: &BTreeSet<Cause>, goes_on: bool) {
+        self.state.closed = None;
+        self.state.causes = causes.iter().map(|cause| cause.name().to_owned()).collect();
+        if goes_on || self.report.is_none() {
+            self.report = Some(report);
+        }
+    }
+
+    /// It is over, as a report of the last window tells.
+    pub fn close(&mut self, at: Timestamp, last: &Report) {
+        self.state.closed = Some(at);
+        if let Some(report) = &mut self.report {
+            report.recovery = Some(recovery::compare(report, last));
+        }
+    }
+
+    /// The report of it; `None` before the first.
+    #[must_use]
+    pub fn report(&self) -> Option<Report> {
+        let mut report = self.report.clone()?;
+        report.incident = Some(self.state.clone());
+        Some(report)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::{
+        Kind,
+        tests::{fixture::Fixture, incident::incident},
+    };
+
+    fn at(second: u8) -> Timestamp {
+        format!("2026-03-14T15:10:{second:02}Z").parse().unwrap()
+    }
+
+    #[test]
+    fn the_report_of_its_height_speaks_for_it_and_its_end_says_what_has_recovered() {
+        let mut following = Following::open("node-7", at(1));
+        assert_eq!(following.report(), None);
+        let causes = BTreeSet::from([Cause::Pressure, Cause::Refusals]);
+        let height = incident().report();
+        following.update(height.clone(), &causes, true);
+        let quiet = Fixture::quiet().report();
+        following.update(quiet.clone(), &causes, false);
+        let open = following.report().unwrap();
+        assert_eq!(open.verdict, height.verdict);
+        let state = open.incident.unwrap();
+        assert_eq!((state.opened, state.closed), (Some(at(1)), None));
+        assert_eq!(state.causes, ["refusals", "pressure"]);
+
+        following.close(at(40), &quiet);
+        let over = following.report().unwrap();
+        assert_eq!(over.verdict, height.verdict, "the culprit is still named");
+        let closed = over.incident.clone().unwrap();
+        assert_eq!((closed.id, closed.closed), (state.id.clone(), Some(at(40))));
+        let recovery = over.recovery.unwrap();
+        assert_eq!(recovery.kind, Kind::TcpMemLeak);
+        assert_eq!(recovery.recovered, Some(true));
+
+        // It comes back: it is the same one, and not over.
+        following.update(height, &causes, true);
+        let again = following.report().unwrap();
+        assert_eq!(again.recovery, None);
+        assert_eq!(again.incident.unwrap().closed, None);
+        assert_ne!(Following::open("node-7", at(2)).state().id, state.id);
+    }
+}
