@@ -6,9 +6,12 @@ use std::{
     process::{Command, Stdio},
 };
 
+use serde_json::json;
+
 use super::{FORMATS, Format, everything, node, page};
 use crate::{
     agent::ledger::{AgentFigures, Figures, Ledger},
+    fixture::Fixture,
     report::tests::hostile::EVILS,
 };
 
@@ -58,6 +61,41 @@ fn promtool_finds_nothing_wrong() {
         let (good, words) = check(&page).unwrap();
         assert!(good && words.trim().is_empty(), "{words}");
     }
+}
+
+/// Queries in docs/metrics.md.
+fn queries() -> impl Iterator<Item = &'static str> {
+    let blocks = include_str!("document.md").split("```promql\n").skip(1);
+    blocks.map(|block| block.split("```").next().unwrap())
+}
+
+#[test]
+fn promtool_understands_every_query_of_the_page() {
+    let folder = Fixture::new();
+    let check = |queries: &mut dyn Iterator<Item = &str>| {
+        let rules = queries.enumerate();
+        let rules: Vec<_> = rules
+            .map(|(at, query)| json!({ "record": format!("query{at}"), "expr": query }))
+            .collect();
+        let file = json!({ "groups": [{ "name": "page", "rules": rules }] });
+        // JSON is YAML.
+        folder.file("rules.yml", &file.to_string());
+        let path = folder.path().join("rules.yml");
+        judge("promtool", &["check", "rules", path.to_str().unwrap()], "")
+    };
+    let Some((good, _)) = check(&mut ["sum by ("].into_iter()) else {
+        println!(
+            "SKIP: promtool_understands_every_query_of_the_page: no promtool (Debian's package prometheus)"
+        );
+        return;
+    };
+    assert!(!good, "a judge that refuses nothing is none");
+    let (good, words) = check(&mut queries()).unwrap();
+    assert!(good, "{words}");
+    assert!(
+        words.contains(&format!("{} rules found", queries().count())),
+        "{words}"
+    );
 }
 
 /// Prints how many series there are.
