@@ -1,5 +1,6 @@
 //! The agent: always there, exact, a guest on a node that may be dying. Its parts are pure where they can be; what reads, waits and
 //! writes stands at their edges.
 
+pub mod config;
 pub mod ledger;
 pub mod metrics;
