@@ -2,5 +2,8 @@
 //! writes stands at their edges.
 
 pub mod config;
+pub mod http;
 pub mod ledger;
 pub mod metrics;
+pub mod notify;
+pub mod socket;

@@ -18,6 +18,7 @@ pub use error::{ConfigError, Place};
 pub use keys::{KEYS, Key};
 pub use parse::read;
 pub use reload::Reload;
+pub(crate) use units::time;
 
 use crate::{export::Address, output::Format};
 

@@ -40,7 +40,7 @@ pub(super) fn size(bytes: u64) -> String {
 }
 
 /// In minutes from two on, in seconds or milliseconds below, so that it is shown whole.
-pub(super) fn time(time: Duration) -> String {
+pub(crate) fn time(time: Duration) -> String {
     let millis = time.as_millis();
     match millis {
         0 => "0s".to_owned(),
