@@ -6,4 +6,5 @@ pub mod http;
 pub mod ledger;
 pub mod metrics;
 pub mod notify;
+pub mod privileges;
 pub mod socket;

@@ -140,7 +140,7 @@ impl Slot<'_> {
             Self::Url(slot) => {
                 **slot = match text()? {
                     "" => None,
-                    text => Some(text.parse().map_err(|why| format!("{why}"))?),
+                    text => Some(text.parse()?),
                 };
             }
             Self::Text(slot) => {

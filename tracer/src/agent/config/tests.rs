@@ -3,6 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use super::*;
+use crate::agent::privileges;
 
 fn wrong(text: &str) -> Vec<String> {
     let errors = Config::parse(text).unwrap_err();
@@ -471,23 +472,51 @@ fn docs() -> std::path::PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs")
 }
 
+/// A text in which what stands between two marks is written anew.
+fn between(text: &str, mark: &str, new: &str) -> String {
+    let (begin, end) = (
+        format!("<!-- {mark} -->"),
+        format!("<!-- end of {mark} -->"),
+    );
+    let (before, rest) = text.split_once(&begin).unwrap();
+    let (_, after) = rest.split_once(&end).unwrap();
+    format!("{before}{begin}{new}{end}{after}")
+}
+
 #[test]
-fn the_reference_and_the_example_are_made_from_the_table() {
-    let bless = std::env::var_os("TCPRESS_BLESS").is_some();
+fn the_documents_are_made_from_the_tables() {
     let agent = docs().join("agent.md");
     let text = fs::read_to_string(&agent).unwrap();
-    let (begin, end) = ("<!-- keys -->\n", "<!-- end of keys -->");
-    let (before, rest) = text.split_once(begin).unwrap();
-    let (_, after) = rest.split_once(end).unwrap();
-    let want = format!("{before}{begin}{}{end}{after}", document::reference());
+    let row = |need: &privileges::Need| {
+        let (name, when, why) = (need.name, need.when.words(), need.why);
+        format!("| `{name}` | {when} | {why} |\n")
+    };
+    let needs: String = privileges::NEEDS.iter().map(row).collect();
+    let want = between(&text, "keys", &format!("\n{}", document::reference()));
+    let want = between(
+        &want,
+        "needs",
+        &format!("\n| capability | when | what for |\n|---|---|---|\n{needs}"),
+    );
+    let want = between(&want, "blind", privileges::BLIND_WITHOUT_SETNS);
     let example = docs().join("agent.example.toml");
-    if bless {
-        fs::write(&agent, want).unwrap();
+    if std::env::var_os("TCPRESS_BLESS").is_some() {
+        fs::write(&agent, &want).unwrap();
         fs::write(&example, document::example()).unwrap();
-        return;
     }
+    let text = fs::read_to_string(agent).unwrap();
     assert_eq!(text, want, "TCPRESS_BLESS=1 writes it anew");
     assert_eq!(fs::read_to_string(example).unwrap(), document::example());
+}
+
+#[test]
+fn the_files_that_are_deployed_are_right() {
+    for path in ["kubernetes/agent/agent.toml", "systemd/agent.toml"] {
+        let path = docs().join("../deploy").join(path);
+        let text = read(&path).unwrap();
+        let taken = Config::parse(&text);
+        assert!(taken.is_ok(), "{}: {taken:?}", path.display());
+    }
 }
 
 #[test]
