@@ -1,5 +1,6 @@
-//! What the test of `deploy/` checks with: promtool and kustomize of Debian, and kubernetes-validate of PyPI, which brings the schemas of
-//! Kubernetes along. All of it lies in the cache, and nothing else on the machine sees it. Prometheus itself comes with promtool.
+//! What tests of `deploy/` and of metrics check with: promtool and kustomize of Debian, and of PyPI kubernetes-validate, which brings the
+//! schemas of Kubernetes along, and Prometheus' own client, which has the reference parser of OpenMetrics. All of it lies in the cache, and
+//! nothing else on the machine sees it. Prometheus itself comes with promtool.
 
 use std::{
     fs,
@@ -28,14 +29,40 @@ const PROGRAMS: [(&str, &str); 3] = [
 /// Where the packages put them.
 const FOLDER: &str = "usr/bin";
 
-const VALIDATOR: &str = "kubernetes-validate";
-const VALIDATOR_VERSION: &str = "1.37.0";
-/// The program that starts it, beside which its modules are found.
-const START: &str = "#!/bin/sh
+/// A package of PyPI.
+struct Module {
+    /// Its name there, which is that of the program which starts it.
+    name: &'static str,
+    version: &'static str,
+    /// That program, beside which its modules are found.
+    start: &'static str,
+    /// Arguments that it takes when all is well.
+    trial: &'static [&'static str],
+}
+
+const MODULES: [Module; 2] = [
+    Module {
+        name: "kubernetes-validate",
+        version: "1.37.0",
+        start: "#!/bin/sh
 # kubernetes-validate with the modules that were unpacked beside this file.
 here=$(dirname \"$(readlink -f \"$0\")\")
 PYTHONPATH=\"$here\" exec python3 -m kubernetes_validate \"$@\"
-";
+",
+        trial: &["--version"],
+    },
+    // It has the reference parser of OpenMetrics.
+    Module {
+        name: "prometheus-client",
+        version: "0.26.0",
+        start: "#!/bin/sh
+# Python with the module that was unpacked beside this file.
+here=$(dirname \"$(readlink -f \"$0\")\")
+PYTHONPATH=\"$here\" exec python3 \"$@\"
+",
+        trial: &["-c", "import prometheus_client.openmetrics.parser"],
+    },
+];
 
 /// Whether Debian's programs are in the cache.
 pub(crate) fn programs_cached(cache: &Cache) -> bool {
@@ -75,55 +102,67 @@ pub(crate) fn programs(cache: &Cache) -> Result<()> {
     Ok(())
 }
 
-/// Whether kubernetes-validate is in the cache.
-pub(crate) fn validator_cached(cache: &Cache) -> bool {
-    linked(cache, VALIDATOR, &validator_place(cache).join(VALIDATOR))
+/// Whether the packages of PyPI are in the cache.
+pub(crate) fn modules_cached(cache: &Cache) -> bool {
+    MODULES.iter().all(|module| module.is_cached(cache))
 }
 
-/// Unpacks kubernetes-validate where it lacks. A machine without Python or its pip has none, which is said: the test then skips itself.
-pub(crate) fn validator(cache: &Cache) -> Result<()> {
-    if validator_cached(cache) {
+/// Unpacks the packages of PyPI where they lack. A machine without Python or its pip has none, which is said: the tests then skip themselves.
+pub(crate) fn modules(cache: &Cache) -> Result<()> {
+    if modules_cached(cache) {
         return Ok(());
     }
     let lock = cache.lock()?;
-    if validator_cached(cache) {
-        return Ok(());
+    for module in &MODULES {
+        if module.is_cached(cache) {
+            continue;
+        }
+        let name = module.name;
+        if let Err(error) =
+            process::output(Command::new("python3").args(["-m", "pip", "--version"]))
+        {
+            eprintln!(
+                "set-up: no {name}, because Python's pip lacks (packages python3 and python3-pip): {error:#}"
+            );
+            continue;
+        }
+        eprintln!("set-up: {name}");
+        let place = module.place(cache);
+        lock.install(&place, |work| {
+            process::output(
+                Command::new("python3")
+                    .args(["-m", "pip", "install", "--quiet", "--no-input"])
+                    .args(["--disable-pip-version-check", "--root-user-action=ignore"])
+                    // Nothing is built, and nothing compiled that runs for a second.
+                    .args(["--only-binary", ":all:", "--no-compile", "--target"])
+                    .arg(work)
+                    .arg(format!("{name}=={}", module.version)),
+            )
+            .context("it could not be fetched; check that pip reaches its index")?;
+            let start = work.join(name);
+            fs::write(&start, module.start)?;
+            fs::set_permissions(&start, fs::Permissions::from_mode(0o755))?;
+            process::output(Command::new(&start).args(module.trial))
+                .map(|_| ())
+                .context("it does not start on this machine")
+        })?;
+        link(cache, name, &place.join(name))?;
     }
-    if let Err(error) = process::output(Command::new("python3").args(["-m", "pip", "--version"])) {
-        eprintln!(
-            "set-up: no {VALIDATOR}, because Python's pip lacks (packages python3 and python3-pip): {error:#}"
-        );
-        return Ok(());
+    Ok(())
+}
+
+impl Module {
+    fn is_cached(&self, cache: &Cache) -> bool {
+        linked(cache, self.name, &self.place(cache).join(self.name))
     }
-    eprintln!("set-up: {VALIDATOR}");
-    let place = validator_place(cache);
-    lock.install(&place, |work| {
-        process::output(
-            Command::new("python3")
-                .args(["-m", "pip", "install", "--quiet", "--no-input"])
-                .args(["--disable-pip-version-check", "--root-user-action=ignore"])
-                // Nothing is built, and nothing compiled that runs for a second.
-                .args(["--only-binary", ":all:", "--no-compile", "--target"])
-                .arg(work)
-                .arg(format!("{VALIDATOR}=={VALIDATOR_VERSION}")),
-        )
-        .context("it could not be fetched; check that pip reaches its index")?;
-        let start = work.join(VALIDATOR);
-        fs::write(&start, START)?;
-        fs::set_permissions(&start, fs::Permissions::from_mode(0o755))?;
-        process::output(Command::new(&start).arg("--version"))
-            .map(|_| ())
-            .context("it does not start on this machine")
-    })?;
-    link(cache, VALIDATOR, &place.join(VALIDATOR))
+
+    fn place(&self, cache: &Cache) -> PathBuf {
+        place(cache, &format!("{}-{}", self.name, self.version))
+    }
 }
 
 fn programs_place(cache: &Cache) -> PathBuf {
     place(cache, &PACKAGES.join("-"))
-}
-
-fn validator_place(cache: &Cache) -> PathBuf {
-    place(cache, &format!("{VALIDATOR}-{VALIDATOR_VERSION}"))
 }
 
 /// Named by what is in it, so that a change of the recipe makes another one.

@@ -166,10 +166,10 @@ fn pieces<'a>(cache: &'a Cache, toolchain: &'a Toolchain, list: &'a str) -> Vec<
             action: Box::new(|| checkers::programs(cache)),
         },
         Piece {
-            name: "kubernetes-validate".to_owned(),
-            present: checkers::validator_cached(cache),
-            plan: "unpack it and the schemas of Kubernetes into the cache with pip, 120 MB",
-            action: Box::new(|| checkers::validator(cache)),
+            name: "checkers of PyPI".to_owned(),
+            present: checkers::modules_cached(cache),
+            plan: "unpack kubernetes-validate and prometheus-client into the cache with pip, 121 MB",
+            action: Box::new(|| checkers::modules(cache)),
         },
         Piece {
             name: "disk of a node".to_owned(),

@@ -42,9 +42,9 @@ pub(crate) fn run(list: &str) -> Result<i32> {
     if let Err(error) = chromium::resolve(&cache) {
         tally.fail(format!("headless Chromium: {error:#}"));
     }
-    let checkers = checkers::programs(&cache).and_then(|()| checkers::validator(&cache));
+    let checkers = checkers::programs(&cache).and_then(|()| checkers::modules(&cache));
     if let Err(error) = checkers {
-        tally.fail(format!("what checks deploy/: {error:#}"));
+        tally.fail(format!("what checks deploy/ and metrics: {error:#}"));
     }
     let parts = Parts::prepare(list, None);
     tally.took(PREPARATION, start.elapsed());

@@ -2,6 +2,7 @@
 //! definitions of the Prometheus operator, systemd-analyze. And by rules of our own, where there is no such checker: the dashboard, the image.
 //! A test whose tool lacks skips itself, with the reason; `cargo xtask setup` gets all but systemd's.
 
+mod config;
 mod dashboard;
 mod image;
 mod manifests;

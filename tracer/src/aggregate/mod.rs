@@ -86,6 +86,8 @@ fn moved(value: &TallyValue) -> bool {
         .iter()
         .chain(&value.prunes)
         .chain(&value.counts)
+        // A stall is added after its prune was counted: a reading may have come between the two.
+        .chain(&value.stalls)
         .any(|&count| count != 0)
         || value.rcv_pruned | value.ofo_pruned | value.rcv_collapsed | value.early_exits != 0
 }
@@ -143,6 +145,19 @@ mod tests {
             ..TallyValue::ZERO
         };
         assert_eq!(attributed(&pruned, Counter::PruneCalled), 63);
+    }
+
+    #[test]
+    fn a_stall_that_came_after_the_reading_of_its_prune_is_not_lost() {
+        let mut later = value(0, 1, 0, 0);
+        later.prunes[limit::RCVBUF] = 1;
+        let before = Tallies::from([(key(1), later)]);
+        later.stalls[5] = 1;
+        later.stall_ns = 3_000;
+        let deltas = deltas(&before, &Tallies::from([(key(1), later)]));
+        let value = deltas[0].value;
+        assert_eq!((value.stalls[5], value.stall_ns), (1, 3_000));
+        assert_eq!(value.prunes, [0; limit::COUNT]);
     }
 
     #[test]

@@ -6,11 +6,12 @@ use clap::ValueEnum;
 
 use super::{Bounds, Paths};
 use crate::{
+    agent::privileges::{self, NEEDS, Need},
     indicators::memory,
     kernel::{Facts, Plan, plan},
     output::{self, json},
     probe::{Price, Tracer},
-    report::{self, Checkup, checkup, plan::Maps},
+    report::{self, Checkup, checkup, checkup::Privilege, plan::Maps},
     session::{node, settings},
 };
 
@@ -41,6 +42,11 @@ pub(super) fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
     let facts = paths.facts();
     let (plan, loaded) = try_plan(paths, args, &facts);
     let can_trace = plan.impossible.is_none();
+    let held = privileges::held().ok();
+    let needs = held.iter().flat_map(|held| {
+        let of = |need: &Need| Privilege::of(need, held.contains(need.capability));
+        NEEDS.iter().map(of)
+    });
     let checkup = Checkup {
         schema: checkup::SCHEMA.to_owned(),
         tcpress: env!("CARGO_PKG_VERSION").to_owned(),
@@ -52,6 +58,8 @@ pub(super) fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
             ..(&plan).into()
         },
         price: loaded.map(|(price, _)| (&price).into()),
+        privileges: needs.collect(),
+        privileges_not_needed: held.map_or_else(Vec::new, privileges::not_needed),
     };
     let text = match args.output {
         Shape::Table => output::checkup::table(&checkup),

@@ -310,7 +310,8 @@ fn say_from(level: u8, words: &str) {
     }
 }
 
-fn duration(text: &str) -> Result<Duration, String> {
+/// A length of time in words: `500ms`, `10s`, `2m`.
+pub(crate) fn duration(text: &str) -> Result<Duration, String> {
     let wanted = "a time such as 500ms, 10s or 2m";
     if text == "0" {
         return Ok(Duration::ZERO);

@@ -41,6 +41,24 @@ pub fn table(checkup: &Checkup) -> String {
             &format!("{mark} {}: {}", check.name, check.found),
         );
     }
+    if !checkup.privileges.is_empty() {
+        table::heading(&mut out, "PRIVILEGES");
+    }
+    for privilege in &checkup.privileges {
+        let held = if privilege.held { "held" } else { "not held" };
+        let line = format!(
+            "{} {held}: {} (the agent needs it {})",
+            privilege.capability, privilege.why, privilege.when
+        );
+        table::paragraph(&mut out, "  ", &line);
+    }
+    if !checkup.privileges_not_needed.is_empty() {
+        let line = format!(
+            "held and not needed: {}",
+            checkup.privileges_not_needed.join(", ")
+        );
+        table::paragraph(&mut out, "  ", &line);
+    }
     table::plan(&mut out, &checkup.plan);
     for probe in checkup
         .plan

@@ -63,6 +63,18 @@ impl Tracer {
         Ok(tallies)
     }
 
+    /// Takes the counts of an owner out of the map, if they are still those that were read last; whether it did. A count that is added meanwhile
+    /// would be lost, so this is for owners that are gone.
+    pub fn forget(&mut self, key: &TallyKey, last: &TallyValue) -> bool {
+        let Some(map) = self.ebpf.map_mut("TALLIES") else {
+            return false;
+        };
+        let Ok(mut map) = HashMap::<_, TallyKey, TallyValue>::try_from(map) else {
+            return false;
+        };
+        map.get(key, 0).is_ok_and(|now| now == *last) && map.remove(key).is_ok()
+    }
+
     /// Reads the state of all sockets, by cookie (or by address, which is larger than any cookie).
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Node, Plan};
-use crate::{kernel::Facts, probe::Price as Measured};
+use crate::{agent::privileges::Need, kernel::Facts, probe::Price as Measured};
 
 /// Name and version of the document.
 pub const SCHEMA: &str = "tcpress.doctor/v1";
@@ -27,6 +27,25 @@ pub struct Checkup {
     pub plan: Plan,
     /// What the programs cost while they are loaded; null when they could not be loaded.
     pub price: Option<Price>,
+    /// Capabilities that tcpress needs, and whether this process holds them; empty where the kernel does not tell.
+    #[serde(default)]
+    pub privileges: Vec<Privilege>,
+    /// Capabilities that are held and not needed; those that have no name here by their numbers.
+    #[serde(default)]
+    pub privileges_not_needed: Vec<String>,
+}
+
+/// A capability, and what it is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Privilege {
+    /// As it is called: `CAP_BPF`.
+    pub capability: String,
+    /// Whether this process holds it.
+    pub held: bool,
+    /// What it is for.
+    pub why: String,
+    /// When the agent needs it.
+    pub when: String,
 }
 
 /// One thing that tracing needs, or is better with.
@@ -60,6 +79,19 @@ impl From<&Measured> for Price {
             verified_instructions: price.verified_instructions,
             code_bytes: price.code_bytes,
             map_bytes: price.map_bytes,
+        }
+    }
+}
+
+impl Privilege {
+    /// One that is needed, as this process has it.
+    #[must_use]
+    pub fn of(need: &Need, held: bool) -> Self {
+        Self {
+            capability: need.name.to_owned(),
+            held,
+            why: need.why.to_owned(),
+            when: need.when.words().to_owned(),
         }
     }
 }

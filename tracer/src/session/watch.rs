@@ -18,13 +18,14 @@ use super::{
     explain::owners,
     largest,
     peak::Climb,
+    retire::Retiring,
     survey::snapshot,
 };
 use crate::{
-    aggregate::{Tallies, steps::Steps},
+    aggregate::{self, Delta, Tallies, steps::Steps},
     attribute::{Attributor, Live, Owner, Sources},
     decode::{self, DecodeError},
-    indicators::{memory, readings, rows::Snapshot},
+    indicators::{TcpMemory, memory, readings, rows::Snapshot},
     kernel::Plan,
     probe::{LoadError, Ring, Sizes, Tracer},
 };
@@ -46,6 +47,9 @@ pub struct Watch {
     timeline: Ring,
     pub(super) base: Base,
     pub(super) taken: Taken,
+    /// The tallies as of the last tick.
+    pub(super) ticked: Tallies,
+    pub(super) retiring: Retiring,
     pub(super) sources: Sources,
     /// Names, growing while the window is open; the caller gives those that it has read.
     pub attributor: Arc<Attributor>,
@@ -123,6 +127,7 @@ impl Watch {
         let map = |error: MapError| LoadError::Impossible(error.to_string());
         let first = bracket(&tracer, &sources.proc, PATIENT).map_err(map)?;
         let counts = Arc::new(first.counts);
+        let ticked = first.tallies.clone();
         let base = Base {
             counts: Baseline::new(counts, Some(first.tallies)),
             state: State::read(&tracer, settings.selfcheck != 0).map_err(map)?,
@@ -136,6 +141,8 @@ impl Watch {
             timeline,
             base,
             taken: Taken::default(),
+            ticked,
+            retiring: Retiring::default(),
             sources,
             attributor: Arc::default(),
             live: None,
@@ -198,6 +205,25 @@ impl Watch {
             let steps = &mut self.taken.steps;
             steps.look(end_ns, sockstat_pages, base, &tallies);
         }
+    }
+
+    /// The cheapest look: what each key did since the last one, and the node's memory. It reads nothing of any namespace or socket.
+    ///
+    /// # Errors
+    /// When the kernel refuses to have a map read.
+    pub(super) fn tick(&mut self) -> Result<(Vec<Delta>, TcpMemory), MapError> {
+        let tallies = self.tracer.tallies()?;
+        let memory = memory::read(&self.sources.proc);
+        if let Some(base) = &self.base.counts.tallies {
+            let end_ns = u64::try_from(self.base.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let pages = memory.sockstat_pages;
+            self.taken.steps.look(end_ns, pages, base, &tallies);
+        }
+        self.drain_timeline();
+        self.note_orphans(memory.orphan);
+        let deltas = aggregate::deltas(&self.ticked, &tallies);
+        self.ticked = tallies;
+        Ok((deltas, memory))
     }
 
     /// Looks at sockets while much memory is taken, where nothing else does before the end of the window.

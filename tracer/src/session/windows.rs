@@ -32,6 +32,7 @@ use super::{
     survey::snapshot,
 };
 use crate::{
+    aggregate::Delta,
     attribute::{Attributor, Live, Sources},
     indicators::{
         TcpMemory, memory,
@@ -56,6 +57,15 @@ pub struct Windows {
 enum By {
     Probes(Box<Watch>),
     Counters(Box<Counters>),
+}
+
+/// What happened since the last tick, and how the node's memory stands.
+#[derive(Clone, Debug)]
+pub struct Tick {
+    /// What each key did; `None` when nothing is traced.
+    pub deltas: Option<Vec<Delta>>,
+    /// TCP memory of the node.
+    pub memory: TcpMemory,
 }
 
 /// Windows without kernel programs.
@@ -133,6 +143,68 @@ impl Windows {
         }
     }
 
+    /// Takes what comes until a time, and does not look: who ticks does. It may be given up at any moment.
+    ///
+    /// # Errors
+    /// When the kernel refuses to have a ring buffer polled.
+    pub async fn rest(&mut self, until: Instant) -> anyhow::Result<()> {
+        let end = tokio::time::sleep_until(until.into());
+        tokio::pin!(end);
+        match &mut self.by {
+            By::Probes(watch) => loop {
+                tokio::select! {
+                    () = &mut end => return Ok(()),
+                    events = watch.next() => watch.keep(events.context("cannot read evidence")?),
+                }
+            },
+            By::Counters(_) => {
+                end.await;
+                Ok(())
+            }
+        }
+    }
+
+    /// The cheapest look, for every second: it reads the programs' counts and the node's memory, and nothing of any namespace or socket. All
+    /// that it tells is in the window that is open as well.
+    ///
+    /// # Errors
+    /// When the kernel refuses to have a map read.
+    pub fn tick(&mut self) -> anyhow::Result<Tick> {
+        Ok(match &mut self.by {
+            By::Probes(watch) => {
+                watch.name();
+                let (deltas, memory) = watch.tick().context("cannot read the counts")?;
+                Tick {
+                    deltas: Some(deltas),
+                    memory,
+                }
+            }
+            By::Counters(counters) => Tick {
+                deltas: None,
+                memory: memory::read(&counters.sources.proc),
+            },
+        })
+    }
+
+    /// Names as they are known now.
+    #[must_use]
+    pub fn attributor(&self) -> &Attributor {
+        match &self.by {
+            By::Probes(watch) => &watch.attributor,
+            By::Counters(counters) => &counters.attributor,
+        }
+    }
+
+    /// Entries in the programs' tables of owners and sockets; `None` when nothing is traced, or they cannot be read.
+    #[must_use]
+    pub fn entries(&self) -> Option<(u64, u64)> {
+        let By::Probes(watch) = &self.by else {
+            return None;
+        };
+        let sockets = watch.tracer.sockets().ok()?.len() as u64;
+        Some((watch.ticked.len() as u64, sockets))
+    }
+
     /// Ends the window that is open and begins the next one.
     ///
     /// # Errors
@@ -140,7 +212,14 @@ impl Windows {
     pub fn turn(&mut self) -> anyhow::Result<Observation> {
         let start = Arc::clone(&self.start);
         let observation = match &mut self.by {
-            By::Probes(watch) => watch.turn(start, &mut self.pace)?,
+            By::Probes(watch) => {
+                let before = watch.base.counts.tallies.clone().unwrap_or_default();
+                let observation = watch.turn(start, &mut self.pace)?;
+                let namespaces = observation.end.namespaces.iter();
+                let namespaces = namespaces.map(|(netns, _)| netns.inum).collect();
+                watch.retire(&before, &namespaces);
+                observation
+            }
             By::Counters(counters) => counters.turn(start, &mut self.pace),
         };
         self.start = Arc::clone(&observation.end);

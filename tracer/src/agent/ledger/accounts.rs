@@ -123,11 +123,10 @@ impl Accounts {
                 false => account.gone.or(Some(now)),
             };
         }
+        // A count ends being gone, so whoever has been gone for so long has been quiet for so long.
         let past = |since: Duration| now.saturating_sub(since) >= self.grace;
-        let dropped = self
-            .shown
-            .iter()
-            .filter(|(_, account)| past(account.counted) && account.gone.is_some_and(past));
+        let all = self.shown.iter();
+        let dropped = all.filter(|(_, account)| account.gone.is_some_and(past));
         let dropped: Vec<_> = dropped.map(|(labels, _)| Arc::clone(labels)).collect();
         for labels in dropped {
             self.hide(&Some(labels));

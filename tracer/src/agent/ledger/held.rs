@@ -1,7 +1,7 @@
 //! What owners hold, as sockets were last listed: those that hold most by themselves, as many as there is room for, the rest as one.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
 };
 
@@ -9,7 +9,6 @@ use super::OwnerLabels;
 use crate::{
     attribute::Owner,
     holders::{Scan, Socket, TcpState, part::Part},
-    report::state_name,
 };
 
 /// How many names of states there are: those of the kernel, and one for all that this version does not know.
@@ -21,7 +20,7 @@ pub struct Held {
     /// Over all its sockets.
     pub total: Part,
     /// How many there are in each state that has any, by its name in metrics.
-    pub states: BTreeMap<String, u64>,
+    pub states: BTreeMap<&'static str, u64>,
 }
 
 impl Held {
@@ -32,7 +31,7 @@ impl Held {
     fn merge(&mut self, other: &Self) {
         self.total.merge(&other.total);
         for (state, sockets) in &other.states {
-            *self.states.entry(state.clone()).or_default() += sockets;
+            *self.states.entry(state).or_default() += sockets;
         }
     }
 
@@ -52,10 +51,20 @@ impl Held {
 pub(super) const MEMORY_SERIES: usize = 6;
 
 /// Name of a state in metrics: as in reports, but in small letters.
-fn name(state: TcpState) -> String {
+const fn name(state: TcpState) -> &'static str {
     match state {
-        TcpState::Other(_) => "other".to_owned(),
-        known => state_name(known).to_lowercase().replace('-', "_"),
+        TcpState::Established => "established",
+        TcpState::SynSent => "syn_sent",
+        TcpState::SynRecv => "syn_recv",
+        TcpState::FinWait1 => "fin_wait_1",
+        TcpState::FinWait2 => "fin_wait_2",
+        TcpState::TimeWait => "time_wait",
+        TcpState::Close => "close",
+        TcpState::CloseWait => "close_wait",
+        TcpState::LastAck => "last_ack",
+        TcpState::Listen => "listen",
+        TcpState::Closing => "closing",
+        TcpState::Other(_) => "other",
     }
 }
 
@@ -70,17 +79,21 @@ pub(super) struct Holders {
 impl Holders {
     /// Those of a listing, in at most so many series beside those of the rest.
     pub(super) fn of(scan: &Scan, owner_of: &dyn Fn(&Socket) -> Owner, room: usize) -> Self {
-        let mut by: BTreeMap<OwnerLabels, Held> = BTreeMap::new();
+        // By owner first: there are far fewer than sockets, and to make names safe costs more than to compare them.
+        let mut owners: HashMap<Owner, Held> = HashMap::new();
         for socket in &scan.sockets {
-            let held = by.entry(OwnerLabels::of(&owner_of(socket))).or_default();
+            let held = owners.entry(owner_of(socket)).or_default();
             held.total.add(socket);
             held.count(socket.state, 1);
         }
         for sum in &scan.sums {
-            let owner = owner_of(&sum.example);
-            let held = by.entry(OwnerLabels::of(&owner)).or_default();
+            let held = owners.entry(owner_of(&sum.example)).or_default();
             held.total.merge(&sum.part);
             held.count(sum.example.state, sum.part.sockets);
+        }
+        let mut by: BTreeMap<OwnerLabels, Held> = BTreeMap::new();
+        for (owner, held) in owners {
+            by.entry(OwnerLabels::of(&owner)).or_default().merge(&held);
         }
         let names = by.keys().cloned().collect();
         let mut sorted: Vec<_> = by.into_iter().collect();
@@ -106,5 +119,20 @@ impl Holders {
             names,
             summed,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::state_name;
+
+    #[test]
+    fn names_are_those_of_reports_in_small_letters() {
+        for state in (1..=11).map(TcpState::from_number) {
+            let want = state_name(state).to_lowercase().replace('-', "_");
+            assert_eq!(name(state), want);
+        }
+        assert_eq!(name(TcpState::Other(99)), "other");
     }
 }

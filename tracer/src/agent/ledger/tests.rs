@@ -356,7 +356,7 @@ fn those_that_hold_most_stand_alone_and_the_rest_together() {
     assert_eq!(**last, OwnerLabels::other());
     // The ten that hold least: 1000 + 0 to 1000 + 9 bytes.
     assert_eq!((other.total.held, other.total.sockets), (10_045, 10));
-    assert_eq!(other.states, BTreeMap::from([("established".into(), 10)]));
+    assert_eq!(other.states, BTreeMap::from([("established", 10)]));
     let held: u64 = holders.iter().map(|(_, held)| held.total.held).sum();
     assert_eq!(held, (0..owners).map(|number| 1000 + number).sum::<u64>());
     assert_eq!(figures(&ledger).agent.bounds_hit["series_held"], 1);
@@ -395,7 +395,7 @@ fn states_have_small_names_and_unknown_ones_one_together() {
     let mut ledger = ledger(1);
     ledger.hold(&scan(numbers), &owner_of_socket);
     let states = figures(&ledger).holders[0].1.states.clone();
-    let names: Vec<_> = states.keys().map(String::as_str).collect();
+    let names: Vec<_> = states.keys().copied().collect();
     let want = [
         "close",
         "close_wait",

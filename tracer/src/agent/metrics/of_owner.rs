@@ -281,7 +281,7 @@ fn sockets(figures: &Figures) -> Vec<Sample> {
     let mut samples = Vec::new();
     for (owner, held) in &figures.holders {
         for (state, sockets) in &held.states {
-            let labels = vec![(STATE, state.clone().into())];
+            let labels = vec![(STATE, (*state).into())];
             samples.push(sample(owner, labels, Value::Whole(*sockets)));
         }
     }
