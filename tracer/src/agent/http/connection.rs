@@ -148,3 +148,83 @@ impl Connection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::{advance, timeout};
+
+    use super::*;
+
+    const TIMEOUT: Duration = Duration::from_secs(10);
+
+    /// Whether it must end, and when, by a clock that stands still but for this.
+    async fn ends_after(connection: &Connection, time: Duration) {
+        let early = time.checked_sub(Duration::from_millis(1)).unwrap();
+        assert!(timeout(early, connection.gone()).await.is_err());
+        advance(Duration::from_millis(1)).await;
+        assert_eq!(connection.gone().await, Gone::Late);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_phase_has_its_time() {
+        let silent = Connection::new(TIMEOUT);
+        ends_after(&silent, TIMEOUT).await;
+
+        let connection = Connection::new(TIMEOUT);
+        advance(Duration::from_secs(9)).await;
+        connection.shook_hands();
+        advance(Duration::from_secs(9)).await;
+        // Bytes of a head that has begun prolong nothing.
+        connection.read();
+        ends_after(&connection, Duration::from_secs(1)).await;
+
+        let connection = Connection::new(TIMEOUT);
+        connection.answering();
+        assert_eq!(connection.waits_since(), None);
+        advance(Duration::from_secs(9)).await;
+        connection.wrote();
+        // Nor do bytes of an answer.
+        ends_after(&connection, Duration::from_secs(1)).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waiting_for_the_next_request_is_not_being_late() {
+        let connection = Connection::new(TIMEOUT);
+        connection.answering();
+        // Before anything was written, an empty flush ends nothing.
+        connection.flushed();
+        assert_eq!(connection.waits_since(), None);
+        connection.wrote();
+        connection.flushed();
+        assert!(connection.waits_since().is_some());
+        assert!(timeout(KEEP - TIMEOUT, connection.gone()).await.is_err());
+        // The next head has its time from its first byte on.
+        connection.read();
+        ends_after(&connection, TIMEOUT).await;
+
+        let idle = Connection::new(TIMEOUT);
+        idle.answering();
+        idle.wrote();
+        idle.flushed();
+        ends_after(&idle, KEEP).await;
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_change_is_noticed_while_it_is_waited_for() {
+        let connection = Connection::new(TIMEOUT);
+        connection.answering();
+        connection.wrote();
+        connection.flushed();
+        let change = async {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            connection.read();
+            Instant::now()
+        };
+        let (gone, since) = tokio::join!(connection.gone(), change);
+        assert_eq!((gone, since.elapsed()), (Gone::Late, TIMEOUT));
+
+        let connection = Connection::new(TIMEOUT);
+        let displace = async { connection.displace() };
+        assert_eq!(tokio::join!(connection.gone(), displace).0, Gone::Displaced);
+    }
+}

@@ -55,3 +55,36 @@ impl Places {
         self.all().len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::{advance, timeout};
+
+    use super::{super::connection::Gone, *};
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_has_waited_longest_leaves() {
+        let places = Places::default();
+        let mut all = Vec::new();
+        for _ in 0..3 {
+            let connection = Arc::new(Connection::new(Duration::from_secs(60)));
+            let admission = places.take(&connection, 3);
+            assert_eq!((admission.admitted, admission.hit), (true, false));
+            all.push(connection);
+            advance(Duration::from_secs(1)).await;
+        }
+        // The first one came first and has a request; so the second one has waited longest.
+        all[0].answering();
+        let new = Arc::new(Connection::new(Duration::from_secs(60)));
+        let admission = places.take(&new, 3);
+        assert_eq!((admission.admitted, admission.hit), (true, true));
+        assert_eq!(all[1].gone().await, Gone::Displaced);
+        for stays in [&all[0], &all[2], &new] {
+            let soon = Duration::from_millis(1);
+            assert!(timeout(soon, stays.gone()).await.is_err());
+        }
+        assert_eq!(places.taken(), 3);
+    }
+}

@@ -70,21 +70,23 @@ pub async fn follow(path: &Path, limit: Duration) -> Result<Following, AskError>
 
 /// Lines of an agent, one after the other.
 #[derive(Debug)]
-pub struct Following(BufReader<UnixStream>);
+pub struct Following {
+    stream: BufReader<UnixStream>,
+    /// What has come of a line that is not whole yet.
+    partial: Vec<u8>,
+}
 
 impl Following {
-    /// The next one; `None` where the agent has ended. It may be given up at any moment, and asked again only if it was not.
+    /// The next one; `None` where the agent has ended. It may be given up at any moment: nothing is lost by that.
     ///
     /// # Errors
     /// What the agent said instead of it, or that it broke off.
     pub async fn line(&mut self) -> Result<Option<Bytes>, AskError> {
-        let mut line = Vec::new();
-        let most = MAX_ANSWER as u64 + 1;
-        let read = (&mut self.0)
-            .take(most)
-            .read_until(b'\n', &mut line)
-            .await?;
-        if read == 0 {
+        let left = MAX_ANSWER as u64 + 1 - self.partial.len() as u64;
+        let mut limited = (&mut self.stream).take(left);
+        limited.read_until(b'\n', &mut self.partial).await?;
+        let mut line = std::mem::take(&mut self.partial);
+        if line.is_empty() {
             return Ok(None);
         }
         if line.pop_if(|last| *last == b'\n').is_none() {
@@ -109,5 +111,8 @@ async fn send(path: &Path, request: &Request) -> Result<Following, AskError> {
     let mut line = serde_json::to_vec(request).map_err(io::Error::from)?;
     line.push(b'\n');
     stream.write_all(&line).await?;
-    Ok(Following(BufReader::new(stream)))
+    Ok(Following {
+        stream: BufReader::new(stream),
+        partial: Vec::new(),
+    })
 }

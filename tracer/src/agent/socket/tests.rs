@@ -217,17 +217,11 @@ async fn whoever_says_nothing_or_reads_nothing_is_dropped() {
 async fn too_many_at_once_are_told_so() {
     let agent = Agent::usual();
     let mut open = Vec::new();
-    let refused = loop {
-        let mut stream = UnixStream::connect(agent.path()).await.unwrap();
-        let mut byte = [0];
-        let read = timeout(Duration::from_millis(50), stream.read(&mut byte)).await;
-        if read.is_ok() {
-            break stream;
-        }
-        open.push(stream);
-        assert!(open.len() <= 8);
-    };
-    drop(refused);
+    for _ in 0..8 {
+        open.push(UnixStream::connect(agent.path()).await.unwrap());
+    }
+    let told = agent.raw(b"").await;
+    assert!(told.contains("too many"), "{told}");
     assert!(agent.hit("socket_clients"));
     match agent.ask(&report(Some("1s"))).await {
         Err(AskError::Refused(why)) => assert!(why.contains("too many"), "{why}"),
@@ -412,4 +406,21 @@ async fn another_user_is_refused_even_where_the_file_lets_it() {
         Some(line) => assert!(line.contains("only root"), "{line}"),
         None => println!("SKIP: this test may not become another user"),
     }
+}
+
+#[tokio::test]
+async fn a_line_that_is_given_up_half_way_is_not_lost() {
+    let folder = Fixture::new();
+    let path = folder.path().join("agent.sock");
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
+    let mut lines = follow(&path, FAILSAFE).await.unwrap();
+    let (mut agent, _) = listener.accept().await.unwrap();
+    for half in ["{\"a\":", "1}", "\n"] {
+        agent.write_all(half.as_bytes()).await.unwrap();
+        if half != "\n" {
+            let given_up = timeout(Duration::from_millis(20), lines.line()).await;
+            assert!(given_up.is_err());
+        }
+    }
+    assert_eq!(lines.line().await.unwrap().unwrap(), "{\"a\":1}");
 }
