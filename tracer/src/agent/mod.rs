@@ -8,5 +8,6 @@ pub mod ledger;
 pub mod metrics;
 pub mod notify;
 pub mod privileges;
+pub mod recorder;
 pub mod socket;
 pub mod trigger;
