@@ -13,6 +13,7 @@ use recent::Recent;
 use tracer_common::{TallyValue, tally::count};
 
 use crate::{
+    agent::config,
     aggregate::{Delta, stall, steps},
     sums::SaturatingSum as _,
 };
@@ -20,7 +21,7 @@ use crate::{
 /// From this part of a line on downwards, what was above it counts as recovered.
 const RELEASE: f64 = 0.8;
 
-/// What raises an incident.
+/// What raises an incident; a line of 0 is none.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Thresholds {
     /// Refusals a second, over `hold`.
@@ -41,6 +42,48 @@ pub struct Thresholds {
     pub recover: Duration,
     /// How long after the end a new one is the same one.
     pub cool_down: Duration,
+}
+
+impl Thresholds {
+    /// Whether this can raise one at all.
+    fn watches(&self, cause: Cause) -> bool {
+        match cause {
+            Cause::Refusals => self.refusals_per_second > 0.0,
+            Cause::Fill => self.fill > 0.0,
+            Cause::Pressure => self.pressure,
+            Cause::OutOfMemory => self.out_of_memory,
+            Cause::Stalls => !self.stall_p99.is_zero(),
+            Cause::Growth => self.growth_per_minute > 0,
+        }
+    }
+}
+
+impl From<&config::Trigger> for Thresholds {
+    fn from(config: &config::Trigger) -> Self {
+        let config::Trigger {
+            refusals_per_second,
+            fill,
+            pressure,
+            out_of_memory,
+            stall_p99,
+            growth_per_minute,
+            hold,
+            recover,
+            cool_down,
+            before: _,
+        } = *config;
+        Self {
+            refusals_per_second,
+            fill,
+            pressure,
+            out_of_memory,
+            stall_p99,
+            growth_per_minute,
+            hold,
+            recover,
+            cool_down,
+        }
+    }
 }
 
 /// What happened since the last sample, and how it stands.
@@ -203,12 +246,13 @@ impl Triggers {
         let (lines, recent) = (&self.thresholds, &self.recent);
         // Of what happens by times it is not asked for how long; it is over when it was not seen for as long.
         let is = |cause: Cause| match cause {
+            _ if !lines.watches(cause) => false,
             Cause::Refusals => recent.refusals_per_second() >= lines.refusals_per_second * part,
             Cause::Fill => recent
                 .least_fill(part < 1.0)
                 .is_some_and(|fill| fill >= lines.fill * part),
-            Cause::Pressure => lines.pressure && recent.pressure(),
-            Cause::OutOfMemory => lines.out_of_memory && recent.aborts() > 0,
+            Cause::Pressure => recent.pressure(),
+            Cause::OutOfMemory => recent.aborts() > 0,
             Cause::Stalls => {
                 let [all, slow] = recent.stalls();
                 // One of a hundred at least: then the 99th percentile is as long.

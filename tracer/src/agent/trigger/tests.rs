@@ -170,3 +170,29 @@ fn a_sample_counts_what_keys_did() {
         }
     );
 }
+
+#[test]
+fn a_line_of_0_is_none() {
+    let mut never = Triggers::new(Thresholds {
+        refusals_per_second: 0.0,
+        fill: 0.0,
+        pressure: false,
+        out_of_memory: false,
+        stall_p99: Duration::ZERO,
+        growth_per_minute: 0,
+        ..thresholds()
+    });
+    never.grow(u64::MAX);
+    for second in 0..100 {
+        let turn = never.look(&Sample {
+            at: Duration::from_secs(second),
+            refused: 1_000,
+            aborts: 1,
+            stalls: [1, 1],
+            pressures: 1,
+            pressure: Some(true),
+            fill: Some(2.0),
+        });
+        assert_eq!(turn, Turn::Same);
+    }
+}
