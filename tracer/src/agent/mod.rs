@@ -8,3 +8,4 @@ pub mod metrics;
 pub mod notify;
 pub mod privileges;
 pub mod socket;
+pub mod recorder;

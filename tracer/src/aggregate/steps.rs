@@ -25,7 +25,7 @@ pub struct Step {
 
 impl Step {
     /// Both as one, `later` being the one that follows.
-    fn join(&mut self, later: Self) {
+    pub fn join(&mut self, later: Self) {
         let mut refused: BTreeMap<TallyKey, u64> =
             mem::take(&mut self.refused).into_iter().collect();
         for (key, count) in later.refused {
@@ -38,6 +38,23 @@ impl Step {
             refused: refused.into_iter().collect(),
         };
     }
+}
+
+/// Makes one of neighbours as long as they take no longer together; `steps` are in the order of time, the first since time 0.
+#[must_use]
+pub fn coarsen(steps: Vec<Step>, width_ns: u64) -> Vec<Step> {
+    let mut joined: Vec<Step> = Vec::new();
+    let mut began = 0;
+    for step in steps {
+        match joined.last_mut() {
+            Some(last) if step.end_ns.saturating_sub(began) <= width_ns => last.join(step),
+            last => {
+                began = last.map_or(0, |last| last.end_ns);
+                joined.push(step);
+            }
+        }
+    }
+    joined
 }
 
 /// Segments that were refused, over the three queues that drop.
@@ -175,6 +192,29 @@ mod tests {
             (steps[0].sockstat_pages, steps[1].sockstat_pages),
             (Some(5), None)
         );
+    }
+
+    #[test]
+    fn neighbours_become_one_up_to_a_width() {
+        let step = |end_ns, pages| Step {
+            end_ns,
+            sockstat_pages: pages,
+            refused: vec![(key(1), end_ns)],
+        };
+        let steps = vec![
+            step(10, None),
+            step(20, Some(7)),
+            step(35, Some(3)),
+            step(40, None),
+        ];
+        assert_eq!(coarsen(steps.clone(), 9), steps);
+        let joined = coarsen(steps, 20);
+        let seen: Vec<_> = joined
+            .iter()
+            .map(|step| (step.end_ns, step.sockstat_pages, step.refused[0].1))
+            .collect();
+        assert_eq!(seen, [(20, Some(7), 30), (40, Some(3), 75)]);
+        assert_eq!(coarsen(Vec::new(), 20), []);
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub enum OwnerKind {
     Unknown,
     /// Counted by the kernel programs, but their tables were full: the owner is lost, the count is not.
     Unattributed,
+    /// Several owners, of whom only the sum was kept.
+    Others,
 }
 
 /// Where a name came from.

@@ -8,7 +8,10 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use tracer_common::{ABI_VERSION, EventRecord, SocketState, TallyKey, TimelineRecord};
 
-use super::record::{Header, Moment, Record, SCHEMA};
+use super::{
+    left_out::{LeftOut, Rest},
+    record::{Header, Moment, Record, SCHEMA},
+};
 use crate::{
     aggregate::{Delta, Group, steps::Step},
     attribute::{Descriptor, Owner, OwnerKind},
@@ -18,9 +21,9 @@ use crate::{
 };
 
 /// What the owner of a socket depends on: its cgroup, its inode and its network namespace.
-type Kin = (Option<u64>, u32, u32);
+pub(super) type Kin = (Option<u64>, u32, u32);
 
-fn kin(socket: &Socket) -> Kin {
+pub(super) fn kin(socket: &Socket) -> Kin {
     (socket.cgroup_id, socket.inode, socket.netns_inum)
 }
 
@@ -43,6 +46,7 @@ pub struct Capture {
     pub(super) socket_states: Vec<(u64, SocketState)>,
     pub(super) events: Vec<EventRecord>,
     pub(super) scans: BTreeMap<Moment, Scan>,
+    pub(super) rests: BTreeMap<Moment, Rest>,
     pub(super) socket_owners: HashMap<Kin, u32>,
     pub(super) descriptors: BTreeMap<u32, Descriptor>,
     /// In words: what a damaged file lacks.
@@ -69,6 +73,7 @@ impl Capture {
             socket_states: Vec::new(),
             events: Vec::new(),
             scans: BTreeMap::new(),
+            rests: BTreeMap::new(),
             socket_owners: HashMap::new(),
             descriptors: BTreeMap::new(),
             damage: None,
@@ -165,6 +170,8 @@ impl Capture {
             residents.entry(*inum).or_default().extend(owner);
         }
         let header = &self.header;
+        let mut gaps = self.gaps.clone();
+        gaps.extend(self.left_out_in_words());
         let seconds = |at_ns: u64| SignedDuration::from_nanos_i128(at_ns.into());
         report::build(&Inputs {
             version: &header.tcpress,
@@ -191,6 +198,7 @@ impl Capture {
             memory_start: &header.memory_start,
             memory_end: &header.memory_end,
             rows: &self.rows,
+            at_rest: header.at_rest,
             netns_owners: &residents,
             losses: header.losses,
             selfcheck: header.selfcheck,
@@ -201,7 +209,7 @@ impl Capture {
             maps: header.maps,
             top: header.top.max(top),
             runtimes: &header.runtimes,
-            gaps: &self.gaps,
+            gaps: &gaps,
             damage: self.damage.as_deref(),
             socket_states: &self.socket_states,
             events: &self.events,
@@ -301,7 +309,9 @@ impl Capture {
             owner: owner(socket),
             socket: socket.clone(),
         });
-        std::iter::once(head).chain(sums).chain(sockets)
+        let rest = self.rests.get(&moment);
+        let rest = rest.map(|&rest| Record::Rest { moment, rest });
+        std::iter::once(head).chain(rest).chain(sums).chain(sockets)
     }
 
     /// How many records of each kind follow the header.
@@ -344,6 +354,7 @@ impl Capture {
                 scan.around = around;
                 scan.gaps = gaps;
             }
+            Record::Rest { moment, rest } => drop(self.rests.insert(moment, rest)),
             Record::Socket {
                 moment,
                 owner,
@@ -384,6 +395,8 @@ fn header(inputs: &Inputs<'_>) -> Header {
         traced: inputs.traced,
         top: inputs.top,
         monotonic_zero: (inputs.wall_clock)(0),
+        at_rest: inputs.at_rest,
+        left_out: LeftOut::default(),
         memory_start: *inputs.memory_start,
         memory_peak: inputs.peak.map(|(_, memory)| *memory),
         memory_end: *inputs.memory_end,

@@ -100,7 +100,11 @@ pub fn write(capture: &Capture, file: File, name: &Path) -> io::Result<()> {
     out.get_ref().sync_all()
 }
 
-pub(super) fn lines(capture: &Capture, out: &mut impl Write) -> io::Result<()> {
+/// Writes the lines of a capture.
+///
+/// # Errors
+/// When they cannot be written.
+pub fn lines(capture: &Capture, out: &mut impl Write) -> io::Result<()> {
     for record in capture.records() {
         out.write_all(json::line(&record)?.as_bytes())?;
     }

@@ -3,17 +3,24 @@
 //!
 //! A file is lines of JSON, each one record ([`Record`]); the first is the header. A name that ends in `.zst` is compressed by
 //! Zstandard (RFC 8878). What can be read of a damaged file is read, and what is missing is told.
+//!
+//! Captures of windows in a row can be joined to one of the whole time, and trimmed to what a recording has room for.
 
 mod contents;
 mod damage;
 mod file;
+mod join;
+mod left_out;
 mod read;
 mod record;
+mod trim;
 
 pub use contents::Capture;
-pub use file::{FileError, parse, read, write};
+pub use file::{FileError, lines, parse, read, write};
+pub use left_out::{LeftOut, Rest};
 pub use read::{ReadError, Reader};
 pub use record::{Header, Moment, Record, SCHEMA};
+pub use trim::Keep;
 
 #[cfg(test)]
 pub(crate) mod tests;

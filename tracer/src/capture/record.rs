@@ -7,13 +7,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tracer_common::{EventRecord, SocketState, TallyKey, TimelineRecord, lost, selfcheck};
 
+use super::left_out::{LeftOut, Rest};
 use crate::{
     aggregate::{Delta, Group, steps::Step},
     attribute::{Descriptor, Owner},
     holders::{Socket, part::Part},
     indicators::{Row, Sockstat, TcpMemory, memcg::Pressed},
     kernel::plan::Plan,
-    report::{Context, Node, Window, plan::Maps},
+    report::{AtRest, Context, Node, Window, plan::Maps},
 };
 
 /// Name and version of the format.
@@ -104,6 +105,14 @@ pub enum Record {
         /// What could not be read, in words.
         gaps: Vec<String>,
     },
+    /// Owners of a look of whom only the sum was kept: they stand as one among its sums.
+    Rest {
+        /// Which look.
+        moment: Moment,
+        /// How many.
+        #[serde(flatten)]
+        rest: Rest,
+    },
     /// A socket of a look.
     Socket {
         /// Which look.
@@ -156,6 +165,7 @@ impl Record {
             Self::SocketState { .. } => "socket_state",
             Self::Event(_) => "event",
             Self::Scan { .. } => "scan",
+            Self::Rest { .. } => "rest",
             Self::Socket { .. } => "socket",
             Self::Sum { .. } => "sum",
             Self::Descriptor { .. } => "descriptor",
@@ -201,6 +211,12 @@ pub struct Header {
     pub top: usize,
     /// The wall clock when `CLOCK_MONOTONIC` was 0.
     pub monotonic_zero: Timestamp,
+    /// Rows that were at rest and are not among the records.
+    #[serde(default, skip_serializing_if = "AtRest::is_empty")]
+    pub at_rest: AtRest,
+    /// What else a recording left out, which no count is made of.
+    #[serde(default, skip_serializing_if = "LeftOut::is_empty")]
+    pub left_out: LeftOut,
     /// TCP memory of the node at the start.
     pub memory_start: TcpMemory,
     /// When most of it was taken in between; null when the node never came under pressure.

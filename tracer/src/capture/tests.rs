@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fs::File, io::Write as _};
 
+use jiff::SignedDuration;
 use serde_json::Value;
+use tracer_common::tally::{limit, queue};
 
 use super::{
     Capture, FileError, ReadError, Record, SCHEMA,
@@ -10,7 +12,13 @@ use super::{
 };
 use crate::{
     fixture::Fixture,
-    report::{Confidence, Report, tests::incident::incident},
+    report::{
+        Confidence, Report,
+        tests::{
+            fixture::{Fixture as Node, REDIS, refuse},
+            incident::incident,
+        },
+    },
 };
 
 /// The report of a capture that went through its lines.
@@ -29,6 +37,44 @@ fn text(capture: &Capture) -> String {
 
 fn captured() -> Capture {
     incident().with_inputs(Capture::of)
+}
+
+/// The capture of the nth minute of a node, in which segments of one pod were refused.
+pub(crate) fn minute(n: u64, refused: u64) -> Capture {
+    let mut node = Node::quiet();
+    node.duration_ns = 60_000_000_000;
+    node.tally(REDIS, |value| {
+        refuse(value, queue::RCV, limit::TCP_MEM_HARD, refused)
+    });
+    let mut capture = node.with_inputs(Capture::of);
+    capture.move_by(SignedDuration::from_secs(60 * n as i64));
+    capture
+}
+
+impl Capture {
+    /// The same window at another time.
+    pub(crate) fn move_by(&mut self, by: SignedDuration) {
+        let window = &mut self.header.window;
+        window.start += by;
+        window.end += by;
+        for scan in self.scans.values_mut() {
+            scan.at = scan.at.map(|at| at + by);
+        }
+        let by = u64::try_from(by.as_nanos()).unwrap();
+        self.events.iter_mut().for_each(|event| event.at_ns += by);
+        self.timeline
+            .iter_mut()
+            .for_each(|moment| moment.at_ns += by);
+    }
+
+    /// Makes the nth minute the nth of shorter windows.
+    pub(crate) fn shorten(&mut self, n: u64, length: SignedDuration) {
+        let minute = SignedDuration::from_secs(60);
+        let window = &mut self.header.window;
+        window.start -= (minute - length) * n as i32;
+        window.end = window.start + length;
+        window.duration_ns = u64::try_from(length.as_nanos()).unwrap();
+    }
 }
 
 fn damage_of(text: &[u8]) -> String {

@@ -8,6 +8,7 @@ mod follow;
 mod man;
 mod merge;
 mod observe;
+mod past;
 mod print;
 mod record;
 mod replay;

@@ -9,6 +9,7 @@ use std::{
 use super::{
     Paths, follow,
     observe::{Watching, begin, window},
+    past::Past,
     print::{Printer, Printing},
     stop,
 };
@@ -41,11 +42,19 @@ pub(super) struct Args {
     /// of --compare found, or else the first window. Exit status 1 where it is told to stop before.
     #[arg(long, conflicts_with = "no_bpf")]
     until_recovered: bool,
+    #[command(flatten)]
+    past: Past,
 }
 
 pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
     let mut printer = args.printing.open()?;
     let before = args.compare.as_deref().map(follow::read).transpose()?;
+    if let Some(capture) = args.past.recorded()? {
+        let mut report = capture.report_of(args.printing.view.owners_wanted());
+        report.recovery = before.map(|before| recovery::compare(&before, &report));
+        printer.print(report)?;
+        return Ok(printer.code());
+    }
     if let Some(interval) = args.interval {
         return series(paths, args, interval, before.as_ref(), &mut printer).await;
     }

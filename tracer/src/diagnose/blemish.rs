@@ -2,7 +2,7 @@
 
 use crate::{
     output::size,
-    report::{Losses, Reconciliation, Selfcheck},
+    report::{AtRest, Losses, Reconciliation, Selfcheck},
 };
 
 /// Most rows that a sentence names.
@@ -16,7 +16,12 @@ pub fn damage(missing: &str) -> String {
 
 /// A sentence on counts that are not exact, and one on owners that are lost; empty when all is well.
 #[must_use]
-pub fn sentences(rows: &[Reconciliation], losses: &Losses, traced: bool) -> Vec<String> {
+pub fn sentences(
+    rows: &[Reconciliation],
+    at_rest: AtRest,
+    losses: &Losses,
+    traced: bool,
+) -> Vec<String> {
     if !traced {
         return Vec::new();
     }
@@ -53,7 +58,7 @@ pub fn sentences(rows: &[Reconciliation], losses: &Losses, traced: bool) -> Vec<
         }
     }
     // A residual of 0 proves that nothing was missed; a row without one does not.
-    let proven = rows.iter().all(|row| row.residual == Some(0));
+    let proven = at_rest.unknown == 0 && rows.iter().all(|row| row.residual == Some(0));
     let possible = losses.possible_misses.unwrap_or(0);
     if possible > 0 && !proven {
         counts.push(format!(

@@ -44,9 +44,11 @@ pub fn restart(owner: &Owner) -> Option<String> {
             word(owner.systemd_unit.as_deref()?)?
         )),
         OwnerKind::Process => Some(format!("kill -TERM {}", owner.process_pid?)),
-        OwnerKind::Cgroup | OwnerKind::Kernel | OwnerKind::Unattributed | OwnerKind::Unknown => {
-            None
-        }
+        OwnerKind::Cgroup
+        | OwnerKind::Kernel
+        | OwnerKind::Unattributed
+        | OwnerKind::Others
+        | OwnerKind::Unknown => None,
     }
 }
 

@@ -107,6 +107,8 @@ fn name(
 ) -> Vec<Accused> {
     let mut guilty: Vec<(u64, &Account)> = accounts
         .iter()
+        // A sum of many is nobody to be accused.
+        .filter(|account| account.group != Group::Others)
         .map(|account| (leak::held(&account.faces(), take), account))
         .filter(|(guilt, _)| *guilt > 0)
         .collect();

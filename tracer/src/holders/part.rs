@@ -65,31 +65,31 @@ pub struct Part {
 impl Part {
     /// Adds one socket.
     pub fn add(&mut self, socket: &Socket) {
-        self.sockets += 1;
-        self.full += u64::from(!socket.is_stand_in());
+        self.sockets = self.sockets.saturating_add(1);
+        self.full = self.full.saturating_add(u64::from(!socket.is_stand_in()));
         self.idle_ms = self.idle_ms.max(socket.idle_ms);
         if socket.state == TcpState::Listen {
-            self.waiting += u64::from(socket.unread);
+            self.waiting = self.waiting.saturating_add(u64::from(socket.unread));
         } else {
-            self.unread += u64::from(socket.unread);
+            self.unread = self.unread.saturating_add(u64::from(socket.unread));
         }
         match socket.memory {
             Some(memory) => {
-                self.receive += u64::from(memory.rmem_alloc);
-                self.send += u64::from(memory.wmem_queued);
-                self.forward += u64::from(memory.forward_alloc);
+                self.receive = self.receive.saturating_add(u64::from(memory.rmem_alloc));
+                self.send = self.send.saturating_add(u64::from(memory.wmem_queued));
+                self.forward = self.forward.saturating_add(u64::from(memory.forward_alloc));
             }
             None if socket.is_stand_in() => {}
             None => {
-                self.unmeasured += 1;
+                self.unmeasured = self.unmeasured.saturating_add(1);
                 if socket.state != TcpState::Listen {
-                    self.receive += u64::from(socket.unread);
-                    self.send += u64::from(socket.unsent);
+                    self.receive = self.receive.saturating_add(u64::from(socket.unread));
+                    self.send = self.send.saturating_add(u64::from(socket.unsent));
                 }
             }
         }
         let held = socket.held();
-        self.held += held;
+        self.held = self.held.saturating_add(held);
         let fileless = socket.inode == 0;
         let real = fileless && !socket.is_stand_in();
         for (which, sockets, sum) in [
@@ -102,33 +102,39 @@ impl Part {
             (!socket.listed, &mut self.unlisted, &mut self.unlisted_held),
         ] {
             if which {
-                *sockets += 1;
-                *sum += held;
+                *sockets = sockets.saturating_add(1);
+                *sum = sum.saturating_add(held);
             }
         }
-        self.orphans += u64::from(real && is_closed(socket.state));
+        self.orphans = self
+            .orphans
+            .saturating_add(u64::from(real && is_closed(socket.state)));
     }
 
     /// Adds another part.
     pub fn merge(&mut self, other: &Self) {
-        self.sockets += other.sockets;
-        self.full += other.full;
-        self.held += other.held;
-        self.receive += other.receive;
-        self.send += other.send;
-        self.forward += other.forward;
-        self.unread += other.unread;
-        self.fileless += other.fileless;
-        self.fileless_held += other.fileless_held;
-        self.orphans += other.orphans;
-        self.not_accepted += other.not_accepted;
-        self.not_accepted_held += other.not_accepted_held;
-        self.unlisted += other.unlisted;
-        self.unlisted_held += other.unlisted_held;
-        self.unmeasured += other.unmeasured;
-        self.waiting += other.waiting;
+        self.sockets = self.sockets.saturating_add(other.sockets);
+        self.full = self.full.saturating_add(other.full);
+        self.held = self.held.saturating_add(other.held);
+        self.receive = self.receive.saturating_add(other.receive);
+        self.send = self.send.saturating_add(other.send);
+        self.forward = self.forward.saturating_add(other.forward);
+        self.unread = self.unread.saturating_add(other.unread);
+        self.fileless = self.fileless.saturating_add(other.fileless);
+        self.fileless_held = self.fileless_held.saturating_add(other.fileless_held);
+        self.orphans = self.orphans.saturating_add(other.orphans);
+        self.not_accepted = self.not_accepted.saturating_add(other.not_accepted);
+        self.not_accepted_held = self
+            .not_accepted_held
+            .saturating_add(other.not_accepted_held);
+        self.unlisted = self.unlisted.saturating_add(other.unlisted);
+        self.unlisted_held = self.unlisted_held.saturating_add(other.unlisted_held);
+        self.unmeasured = self.unmeasured.saturating_add(other.unmeasured);
+        self.waiting = self.waiting.saturating_add(other.waiting);
         self.idle_ms = self.idle_ms.max(other.idle_ms);
-        let growth = other.growth.map(|it| it + self.growth.unwrap_or(0));
+        let growth = other
+            .growth
+            .map(|it| it.saturating_add(self.growth.unwrap_or(0)));
         self.growth = growth.or(self.growth);
     }
 }

@@ -82,6 +82,9 @@ pub enum RowState {
 pub struct Row {
     /// Inode number of the namespace; [`super::rows::TOGETHER`] for all of them.
     pub netns_inum: u32,
+    /// Its cookie, which no other namespace gets while the machine runs; `None` where it is not known, or of all namespaces.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub netns_cookie: Option<u64>,
     /// Which counter.
     pub counter: Counter,
     /// How much the kernel's own counter rose; `None` when it could not be read at both ends. Of a namespace

@@ -86,6 +86,7 @@ fn together(rows: &mut Vec<Row>, deltas: &[Delta]) {
             }
             Some(Row {
                 netns_inum: TOGETHER,
+                netns_cookie: None,
                 counter,
                 kernel,
                 attributed: ours.map(|ours| ours + beyond),
@@ -146,6 +147,7 @@ fn one(
             let bound = |counts: Option<&KernelCounts>| counts.map_or(0, |c| c.bounds[index]);
             Row {
                 netns_inum: inum,
+                netns_cookie: cookie,
                 counter,
                 kernel: before
                     .zip(after)

@@ -35,7 +35,7 @@ pub fn styled(report: &Report, style: Style) -> String {
     }
     node::memcgs(&mut out, report.memcg_pressure.as_deref());
     node::timeline(&mut out, report.timeline.as_deref());
-    reconciliation::section(&mut out, &report.reconciliation);
+    reconciliation::section(&mut out, report);
     if let Some(check) = &report.selfcheck {
         heading(&mut out, "SELF-CHECK");
         paragraph(&mut out, "  ", &check.words());

@@ -58,7 +58,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
     let mut losses = losses::losses(inputs, &harms);
     losses::gone(inputs, &mut gaps);
     let selfcheck = inputs.selfcheck.map(Selfcheck::from);
-    let mut blemishes = blemish::sentences(&reconciliation, &losses, inputs.traced);
+    let mut blemishes = blemish::sentences(&reconciliation, inputs.at_rest, &losses, inputs.traced);
     blemishes.extend(selfcheck.as_ref().and_then(blemish::disagreement));
     blemishes.extend(inputs.damage.map(blemish::damage));
     let scope_words = scope.words();
@@ -66,7 +66,9 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         node: inputs.node,
         window_ns: inputs.window.duration_ns,
         traced: inputs.traced,
-        watched: inputs.traced || inputs.rows.iter().any(|row| row.kernel.is_some()),
+        watched: inputs.traced
+            || inputs.at_rest.agreed > 0
+            || inputs.rows.iter().any(|row| row.kernel.is_some()),
         findings: &findings,
         forced: tallied.forced_admissions(),
         victims: &victims,
@@ -123,6 +125,7 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         timeline,
         series,
         reconciliation,
+        at_rest: inputs.at_rest,
         selfcheck,
         losses,
         evidence: evidence.into_iter().map(|(_, event)| event).collect(),

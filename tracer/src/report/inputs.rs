@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use tracer_common::{EventRecord, SocketState, TallyKey, TimelineRecord, lost, selfcheck};
 
-use super::{Context, Node, Window, plan::Maps};
+use super::{AtRest, Context, Node, Window, plan::Maps};
 use crate::{
     aggregate::{Delta, Group, steps::Step},
     attribute::{Descriptor, Owner},
@@ -65,6 +65,8 @@ pub struct Inputs<'a> {
     pub memory_end: &'a TcpMemory,
     /// Our counts against the kernel's.
     pub rows: &'a [Row],
+    /// Rows of these counts that were at rest and are not among them.
+    pub at_rest: AtRest,
     /// Who lives in a network namespace besides the owners of the sockets that were scanned.
     pub netns_owners: &'a BTreeMap<u32, BTreeSet<Owner>>,
     /// What kernel programs lost within the window, by [`lost::NAMES`].

@@ -49,7 +49,7 @@ pub use memory::{Explained, TcpMemBytes, TcpMemory};
 pub use node::{Node, Window};
 pub use owner::{Owner, OwnerKind};
 pub use plan::Plan;
-pub use reconciliation::Reconciliation;
+pub use reconciliation::{AtRest, Reconciliation};
 pub use recovery::Recovery;
 pub use redact::Redactor;
 pub use selfcheck::Selfcheck;
@@ -118,6 +118,10 @@ pub struct Report {
     /// Our counts against the kernel's: one row per network namespace and counter.
     #[serde(default)]
     pub reconciliation: Vec<Reconciliation>,
+    /// How many more rows there were at most in one minute of a recording, which lists those in which something moved; absent where
+    /// all rows are listed.
+    #[serde(default, skip_serializing_if = "AtRest::is_empty")]
+    pub at_rest: AtRest,
     /// Single calls against the kernel's own counters; null unless asked for.
     #[serde(default)]
     pub selfcheck: Option<Selfcheck>,

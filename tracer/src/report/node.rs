@@ -30,6 +30,9 @@ pub struct Node {
     /// Labels of the node, as far as they were given: its pool, its zone.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub labels: BTreeMap<String, String>,
+    /// Which run of the machine it was (`/proc/sys/kernel/random/boot_id`); absent where that could not be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
     /// Release of the running kernel.
     pub kernel: String,
     /// Machine architecture as the kernel names it.

@@ -28,6 +28,24 @@ pub struct Reconciliation {
     pub state: NetnsState,
 }
 
+/// Rows that are not listed: a recording keeps those in which something moved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default)]
+pub struct AtRest {
+    /// Rows in which the kernel's counter stood still, and so did ours where there was one: their residual is 0.
+    pub agreed: u64,
+    /// Rows of namespaces that died, in which nothing was seen to move: their residual is not known.
+    pub unknown: u64,
+}
+
+impl AtRest {
+    /// Whether there are none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.agreed == 0 && self.unknown == 0
+    }
+}
+
 /// Life of a network namespace within the window.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

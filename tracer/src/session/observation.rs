@@ -20,7 +20,7 @@ use crate::{
     holders::{Socket, socket::Ends},
     indicators::{Row, memcg::Pressed, netns::Netns, rows},
     kernel::Plan,
-    report::{self, Context, Inputs, Node, Report, Window, plan::Maps},
+    report::{self, AtRest, Context, Inputs, Node, Report, Window, plan::Maps},
 };
 
 /// Everything of a window, traced or not, that a report is made of.
@@ -187,6 +187,7 @@ impl Observation {
             memory_start: &self.start.memory,
             memory_end: &self.end.memory,
             rows: &self.rows,
+            at_rest: AtRest::default(),
             netns_owners: &self.residents(),
             losses: self.losses,
             selfcheck: self.selfcheck,

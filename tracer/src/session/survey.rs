@@ -96,6 +96,7 @@ pub fn node(proc: &Path, page_size: u64) -> Node {
             .filter(|name| !name.is_empty()),
         labels: BTreeMap::new(),
         host_name: kernel("hostname"),
+        boot_id: Some(kernel("random/boot_id")).filter(|id| !id.is_empty()),
         kernel: kernel("osrelease"),
         arch: std::env::consts::ARCH.to_owned(),
         page_size_bytes: page_size,

@@ -212,6 +212,7 @@ pub(super) fn reconciliation(report: &Report) -> String {
     }
     let namespaces = rows.chunk_by(|a, b| a.netns == b.netns);
     let lines = namespaces.map(words::reconciliation::netns);
+    let lines = lines.chain(words::reconciliation::at_rest(report.at_rest));
     let mut out = list(
         "reconciliation",
         "Reconciliation: the kernel's count minus ours, per network namespace",

@@ -213,7 +213,8 @@ pub(super) fn reconciliation(report: &Report) -> String {
     let mut out = list(
         "Reconciliation (the kernel's count minus ours, per network namespace)",
         rows.chunk_by(|a, b| a.netns == b.netns)
-            .map(words::reconciliation::netns),
+            .map(words::reconciliation::netns)
+            .chain(words::reconciliation::at_rest(report.at_rest)),
     );
     let off = rows.iter().filter(|row| is_worth_a_line(row));
     let off: Vec<Vec<String>> = off

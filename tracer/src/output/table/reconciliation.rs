@@ -7,10 +7,10 @@ use crate::{
         page::Page,
         words::{
             ABSENT, number,
-            reconciliation::{is_worth_a_line, netns},
+            reconciliation::{at_rest, is_worth_a_line, netns},
         },
     },
-    report::Reconciliation,
+    report::{Reconciliation, Report},
 };
 
 /// Most lines of single counters.
@@ -19,12 +19,14 @@ const MAX_ROWS: usize = 40;
 const MAX_CLEAN: usize = 20;
 
 /// One line a network namespace; counters one by one only where something is off.
-pub(super) fn section(out: &mut Page, rows: &[Reconciliation]) {
+pub(super) fn section(out: &mut Page, report: &Report) {
+    let rows = &report.reconciliation;
     heading(
         out,
         "RECONCILIATION (kernel's count minus ours, per network namespace)",
     );
-    if rows.is_empty() {
+    let at_rest = at_rest(report.at_rest);
+    if rows.is_empty() && at_rest.is_none() {
         out.push_str("  no counter was read\n");
         return;
     }
@@ -43,6 +45,9 @@ pub(super) fn section(out: &mut Page, rows: &[Reconciliation]) {
             "  … and {} more in which nothing is off\n",
             clean - MAX_CLEAN
         ));
+    }
+    if let Some(at_rest) = at_rest {
+        paragraph(out, "  ", &at_rest);
     }
     let off: Vec<&Reconciliation> = rows.iter().filter(|row| is_worth_a_line(row)).collect();
     if off.is_empty() {

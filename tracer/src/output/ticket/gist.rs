@@ -208,16 +208,14 @@ fn reconciled(report: &Report) -> String {
         0 => String::new(),
         rows => format!("; {rows} more of namespaces that died"),
     };
+    let even = even.len() as u64 + report.at_rest.agreed;
     match odd.first() {
-        None if even.is_empty() => format!("residual: not known{gone}"),
-        None => format!(
-            "residual: 0 in all {} comparisons with the kernel's counters{gone}",
-            even.len(),
-        ),
+        None if even == 0 => format!("residual: not known{gone}"),
+        None => format!("residual: 0 in all {even} comparisons with the kernel's counters{gone}"),
         Some((row, residual)) => format!(
             "residual: not 0 in {} of {} comparisons with the kernel's counters, as {residual} on {} in netns {}{gone}",
             odd.len(),
-            even.len() + odd.len(),
+            even + odd.len() as u64,
             row.counter,
             row.netns
         ),

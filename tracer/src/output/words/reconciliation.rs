@@ -1,6 +1,9 @@
 //! Our counts against the kernel's.
 
-use crate::report::{Reconciliation, reconciliation::NetnsState};
+use crate::{
+    output::size,
+    report::{AtRest, Reconciliation, reconciliation::NetnsState},
+};
 
 /// All counters of one namespace in a sentence.
 pub(in crate::output) fn netns(rows: &[Reconciliation]) -> String {
@@ -28,6 +31,20 @@ pub(in crate::output) fn netns(rows: &[Reconciliation]) -> String {
         netns => format!("netns {netns}"),
     };
     format!("{whose}{life}: {line}")
+}
+
+/// Counters that are not listed, in a sentence; `None` where all are.
+pub(in crate::output) fn at_rest(rows: AtRest) -> Option<String> {
+    let agreed = size::count(rows.agreed, "counter");
+    let unknown = match rows.unknown {
+        0 => String::new(),
+        rows => format!(
+            "; {} of namespaces that died, in which nothing was seen to move",
+            size::count(rows, "more counter")
+        ),
+    };
+    (!rows.is_empty())
+        .then(|| format!("at rest and not listed: {agreed} at a time, residual 0{unknown}"))
 }
 
 /// Whether a counter is off, or moved without anything to compare it with.

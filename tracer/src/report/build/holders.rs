@@ -357,7 +357,9 @@ impl Scope {
     pub(super) fn words(&self) -> Option<String> {
         let (id, first) = self.cgroups.first()?;
         let path = match first.kind {
-            OwnerKind::Unknown | OwnerKind::Unattributed => format!("cgroup {id}"),
+            OwnerKind::Unknown | OwnerKind::Unattributed | OwnerKind::Others => {
+                format!("cgroup {id}")
+            }
             OwnerKind::Cgroup => format!("cgroup {}", text::name(&report::Owner::from(first).name)),
             _ => format!(
                 "the cgroup of {}",

@@ -23,7 +23,7 @@ use crate::{
     holders::{Scan, Socket, TcpState, socket::SocketMemory},
     indicators::{Counter, Row, RowState, Sockstat, TcpMemory, memcg::Pressed},
     kernel::plan::{CounterSight, Flavour, Plan, Probe, Sight},
-    report::{Context, Inputs, Node, Report, Window, build, inputs::MAX_OWNERS},
+    report::{AtRest, Context, Inputs, Node, Report, Window, build, inputs::MAX_OWNERS},
 };
 
 /// Size of a page on the made node.
@@ -146,6 +146,7 @@ impl Fixture {
                 labels: BTreeMap::new(),
                 k8s_node_name: Some("node-7".into()),
                 host_name: "node-7.example".into(),
+                boot_id: None,
                 kernel: "6.1.0-32-amd64".into(),
                 arch: "x86_64".into(),
                 page_size_bytes: PAGE,
@@ -267,6 +268,7 @@ impl Fixture {
             memory_start: &self.memory,
             memory_end: &self.memory,
             rows: &self.rows,
+            at_rest: AtRest::default(),
             netns_owners: &self.netns_owners,
             losses: self.losses,
             selfcheck: None,
@@ -453,6 +455,7 @@ fn rows(count: Option<u64>) -> Vec<Row> {
         .into_iter()
         .map(|counter| Row {
             netns_inum: netns(REDIS),
+            netns_cookie: None,
             counter,
             kernel: count,
             attributed: count,

@@ -1,0 +1,512 @@
+//! Makes one capture of two: of a window and one that follows. Counts are added up; what is of one moment is that of the later.
+
+mod boots;
+mod rows;
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    mem,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use tracer_common::{TallyKey, TallyValue};
+
+use super::{Capture, Header, Moment, contents::kin, left_out::Rest};
+use crate::{
+    aggregate::{
+        Delta, Tallies,
+        steps::{self, Step, coarsen},
+    },
+    attribute::{Owner, OwnerKind},
+    holders::Scan,
+    indicators::{TcpMemory, memcg::Pressed},
+    kernel::plan::{Plan, Sight},
+    output::size,
+};
+
+/// Most steps of a joined window: ten minutes, second by second.
+pub(super) const MAX_STEPS: usize = 660;
+/// Most sampled failures, and most sockets to which something happened.
+const MAX_SAMPLES: usize = 4096;
+/// Most changes of the node's state, and most readings of orphans.
+const MAX_MOMENTS: usize = 4096;
+/// Most gaps in words.
+const MAX_GAPS: usize = 200;
+/// Clocks that differ by less have not been set.
+const CLOCK_SET: SignedDuration = SignedDuration::from_secs(1);
+
+impl Capture {
+    /// Adds the window that follows, of this run of the machine or a later one. What was not watched in between is told, and so is
+    /// where clocks were set.
+    pub fn join(&mut self, mut later: Self) {
+        let boots = (&self.header.node.boot_id, &later.header.node.boot_id);
+        let anew = matches!(boots, (Some(one), Some(other)) if one != other);
+        if anew {
+            self.set_apart(&later);
+        }
+        let between = self.between(&later, anew);
+        self.one_clock(&mut later);
+        self.join_steps(&mut later, between);
+        self.join_scans(&mut later);
+        self.join_owners(&mut later);
+        self.tallies = sum(mem::take(&mut self.tallies), mem::take(&mut later.tallies));
+        rows::join(&mut self.rows, mem::take(&mut later.rows), anew);
+        self.memcgs = pressed(mem::take(&mut self.memcgs), mem::take(&mut later.memcgs));
+        self.memory_stats = mem::take(&mut later.memory_stats);
+        self.contexts.append(&mut later.contexts);
+        self.descriptors.append(&mut later.descriptors);
+        let left = &mut self.header.left_out;
+        left.add(later.header.left_out);
+        append(
+            &mut self.timeline,
+            later.timeline,
+            MAX_MOMENTS,
+            &mut left.moments,
+        );
+        append(
+            &mut self.orphans,
+            later.orphans,
+            MAX_MOMENTS,
+            &mut left.orphans,
+        );
+        append(
+            &mut self.events,
+            later.events,
+            MAX_SAMPLES,
+            &mut left.events,
+        );
+        let states = (later.socket_states, &mut left.socket_states);
+        append(&mut self.socket_states, states.0, MAX_SAMPLES, states.1);
+        let mut gaps = later.gaps;
+        gaps.retain(|gap| !self.gaps.contains(gap));
+        append(&mut self.gaps, gaps, MAX_GAPS, &mut left.gaps);
+        self.damage = match (self.damage.take(), later.damage) {
+            (Some(one), Some(other)) if one != other => Some(format!("{one}; {other}")),
+            (one, other) => one.or(other),
+        };
+        self.header.join(later.header, between);
+        self.header.records = self.count();
+    }
+
+    /// Time between the two windows by the monotonic clock, in nanoseconds; in words what lies there, among the gaps.
+    fn between(&mut self, later: &Self, anew: bool) -> u64 {
+        let (one, other) = (&self.header, &later.header);
+        let (end, start) = (one.window.end, other.window.start);
+        let wall = start.duration_since(end);
+        // By how much the clock was set, of which a machine that was started anew knows nothing.
+        let set = match anew {
+            true => SignedDuration::ZERO,
+            false => other.monotonic_zero.duration_since(one.monotonic_zero),
+        };
+        let time = |time: SignedDuration| size::nanos(nanos(time));
+        let mut words = Vec::new();
+        if anew {
+            words.push(format!(
+                "the machine was started anew between {end} and {start}"
+            ));
+        }
+        if set.abs() >= CLOCK_SET {
+            let way = if set.is_negative() { "back" } else { "forward" };
+            let until = other.window.end;
+            words.push(format!(
+                "the clock was set {way} by {} between {end} and {until}",
+                time(set.abs())
+            ));
+        } else if wall.is_negative() {
+            words.push(format!("the clock went back from {end} to {start}"));
+        }
+        // Windows in a row share the moment between them, whatever the clock did since.
+        let unseen = match wall.is_zero() {
+            true => SignedDuration::ZERO,
+            false => wall.saturating_sub(set).max(SignedDuration::ZERO),
+        };
+        if unseen >= CLOCK_SET {
+            words.push(format!(
+                "nothing was watched from {end} to {start} ({})",
+                time(unseen)
+            ));
+        }
+        if one.tcpress != other.tcpress {
+            words.push(format!(
+                "tcpress {} measured until {end}, {} from {start} on",
+                crate::output::text::name(&one.tcpress),
+                crate::output::text::name(&other.tcpress)
+            ));
+        }
+        if one.node.kernel != other.node.kernel {
+            words.push(format!(
+                "the kernel was {} until {end}: node and plan are those of the later one",
+                crate::output::text::name(&one.node.kernel)
+            ));
+        }
+        if one.traced != other.traced {
+            let (without, from, to) = match one.traced {
+                true => (&other.window, start, other.window.end),
+                false => (&one.window, one.window.start, end),
+            };
+            words.push(format!(
+                "kernel programs did not count from {from} to {to} ({})",
+                size::nanos(without.duration_ns)
+            ));
+        }
+        let room = MAX_GAPS.saturating_sub(self.gaps.len());
+        self.header.left_out.gaps += words.len().saturating_sub(room) as u64;
+        words.truncate(room);
+        self.gaps.extend(words);
+        nanos(unseen)
+    }
+
+    /// Counts the time of kernel records from one zero, so that the wall clock of each stays what it was.
+    fn one_clock(&mut self, later: &mut Self) {
+        let zero = self.header.monotonic_zero.min(later.header.monotonic_zero);
+        for capture in [self, later] {
+            let by = nanos(capture.header.monotonic_zero.duration_since(zero));
+            let shift = |at_ns: &mut u64| *at_ns = at_ns.saturating_add(by);
+            capture.header.monotonic_zero = zero;
+            capture
+                .events
+                .iter_mut()
+                .for_each(|it| shift(&mut it.at_ns));
+            capture
+                .timeline
+                .iter_mut()
+                .for_each(|it| shift(&mut it.at_ns));
+            for (_, state) in &mut capture.socket_states {
+                // 0 is never.
+                let times = [&mut state.last_ns, &mut state.closed_ns].into_iter();
+                times.filter(|at_ns| **at_ns > 0).for_each(shift);
+            }
+        }
+    }
+
+    /// One course after the other. What no look within the earlier window saw belongs to its end.
+    fn join_steps(&mut self, later: &mut Self, between: u64) {
+        let end_ns = self.header.window.duration_ns;
+        self.steps.retain(|step| step.end_ns < end_ns);
+        let mut unseen: BTreeMap<TallyKey, u64> = BTreeMap::new();
+        for delta in &self.tallies {
+            let sum = unseen.entry(delta.key).or_default();
+            *sum = sum.saturating_add(steps::refused(&delta.value));
+        }
+        for (key, seen) in self.steps.iter().flat_map(|step| &step.refused) {
+            if let Some(sum) = unseen.get_mut(key) {
+                *sum = sum.saturating_sub(*seen);
+            }
+        }
+        unseen.retain(|_, count| *count > 0);
+        let last = Step {
+            end_ns,
+            sockstat_pages: self.header.memory_end.sockstat_pages,
+            refused: unseen.into_iter().collect(),
+        };
+        let ends = |back: usize| {
+            let at = self.steps.len().checked_sub(back);
+            at.and_then(|at| self.steps.get(at))
+                .map_or(0, |step| step.end_ns)
+        };
+        // A sliver after the last look is no step of its own.
+        let (before, looked) = (ends(2), ends(1));
+        match self.steps.last_mut() {
+            Some(step) if (end_ns - looked) * 2 < looked - before => step.join(last),
+            _ if end_ns > 0 => self.steps.push(last),
+            _ => {}
+        }
+        if between > 0 {
+            self.steps.push(Step {
+                end_ns: end_ns.saturating_add(between),
+                ..Step::default()
+            });
+        }
+        let since = end_ns.saturating_add(between);
+        let within = later.header.window.duration_ns;
+        let looks = mem::take(&mut later.steps).into_iter();
+        let looks = looks.filter(|step| step.end_ns < within);
+        self.steps.extend(looks.map(|step| Step {
+            end_ns: since.saturating_add(step.end_ns),
+            ..step
+        }));
+        let whole = since.saturating_add(within);
+        let mut width = whole / MAX_STEPS as u64 + 1;
+        while self.steps.len() > MAX_STEPS {
+            width = width.saturating_mul(2);
+            self.steps = coarsen(mem::take(&mut self.steps), width);
+        }
+    }
+
+    /// The first look, the last one, and that of all between them which found most.
+    fn join_scans(&mut self, later: &mut Self) {
+        // What the numbers of sockets mean goes with them.
+        self.renumber(later);
+        let mut looks: Vec<(Scan, TcpMemory, Option<Rest>)> = Vec::new();
+        let mut take = |capture: &mut Self, moment, memory: Option<TcpMemory>| {
+            let scan = capture.scans.remove(&moment);
+            let rest = capture.rests.remove(&moment);
+            looks.extend(scan.zip(memory).map(|(scan, memory)| (scan, memory, rest)));
+        };
+        let peak = self.header.memory_peak;
+        take(self, Moment::Peak, peak);
+        let end = self.header.memory_end;
+        take(self, Moment::End, Some(end));
+        let (start, peak) = (later.header.memory_start, later.header.memory_peak);
+        take(later, Moment::Start, Some(start));
+        take(later, Moment::Peak, peak);
+        let held = |look: &(Scan, TcpMemory, Option<Rest>)| look.0.total().held;
+        // Of equal ones the later, which is nearer to the end.
+        if let Some((scan, memory, rest)) = looks.into_iter().max_by_key(held) {
+            self.scans.insert(Moment::Peak, scan);
+            self.header.memory_peak = Some(memory);
+            self.rests.extend(rest.map(|rest| (Moment::Peak, rest)));
+        } else {
+            self.header.memory_peak = None;
+        }
+        self.scans
+            .extend(later.scans.remove(&Moment::End).map(|it| (Moment::End, it)));
+        self.rests
+            .extend(later.rests.remove(&Moment::End).map(|it| (Moment::End, it)));
+    }
+
+    /// Gives the owners of the later capture numbers of this one.
+    fn renumber(&mut self, later: &mut Self) {
+        let mut known: BTreeMap<Owner, u32> = BTreeMap::new();
+        for (number, owner) in &self.owners {
+            known.entry(owner.clone()).or_insert(*number);
+        }
+        let mut numbers: BTreeMap<u32, u32> = BTreeMap::new();
+        for (number, owner) in mem::take(&mut later.owners) {
+            let to = *known.entry(owner.clone()).or_insert_with(|| {
+                let next = free_number(&self.owners);
+                self.owners.insert(next, owner);
+                next
+            });
+            numbers.insert(number, to);
+        }
+        // A number whose owner is lost means nobody here either.
+        let to = |number: u32| numbers.get(&number).copied().unwrap_or(u32::MAX);
+        later
+            .names
+            .values_mut()
+            .for_each(|number| *number = to(*number));
+        let owners = later.socket_owners.values_mut();
+        owners.for_each(|number| *number = to(*number));
+        let residents = mem::take(&mut later.residents).into_iter();
+        later.residents = residents.map(|(inum, number)| (inum, to(number))).collect();
+    }
+
+    /// Names of both; what one of them knows is known.
+    fn join_owners(&mut self, later: &mut Self) {
+        let nameless = |number: u32| {
+            let owner = self.owners.get(&number);
+            owner.is_none_or(|owner| owner.kind == OwnerKind::Unknown)
+        };
+        for (key, number) in mem::take(&mut later.names) {
+            match self.names.entry(key) {
+                Entry::Occupied(mut known) if !nameless(number) => drop(known.insert(number)),
+                Entry::Occupied(_) => {}
+                Entry::Vacant(place) => drop(place.insert(number)),
+            }
+        }
+        for (kin, number) in mem::take(&mut later.socket_owners) {
+            let known = self.socket_owners.entry(kin).or_insert(number);
+            if !nameless(number) {
+                *known = number;
+            }
+        }
+        self.residents.append(&mut later.residents);
+        // Those of looks that are not kept any more.
+        let kept: std::collections::HashSet<_> = (self.scans.values())
+            .flat_map(|scan| scan.examples().chain(scan.shown()))
+            .map(kin)
+            .collect();
+        self.socket_owners.retain(|kin, _| kept.contains(kin));
+    }
+}
+
+impl Header {
+    fn join(&mut self, later: Self, between: u64) {
+        let durations = [self.window.duration_ns, between, later.window.duration_ns];
+        let at_rest = &mut self.at_rest;
+        at_rest.agreed = at_rest.agreed.max(later.at_rest.agreed);
+        at_rest.unknown = at_rest.unknown.saturating_add(later.at_rest.unknown);
+        self.window.end = later.window.end;
+        self.window.duration_ns = durations.into_iter().fold(0, u64::saturating_add);
+        self.top = self.top.max(later.top);
+        for (sum, more) in self.losses.iter_mut().zip(later.losses) {
+            *sum = sum.saturating_add(more);
+        }
+        self.selfcheck = match (self.selfcheck, later.selfcheck) {
+            (Some(mut sum), Some(more)) => {
+                let cells = sum.iter_mut().zip(more);
+                cells.for_each(|(sum, more)| *sum = sum.saturating_add(more));
+                Some(sum)
+            }
+            (one, other) => one.or(other),
+        };
+        let traced = [self.traced, later.traced];
+        let misses = (self.recursion_misses.take(), later.recursion_misses);
+        self.recursion_misses = told(traced, misses, |one, other| {
+            let mut sums: BTreeMap<String, u64> = BTreeMap::new();
+            for (program, misses) in one.into_iter().chain(other) {
+                let sum = sums.entry(program).or_default();
+                *sum = sum.saturating_add(misses);
+            }
+            sums.into_iter().collect()
+        });
+        let possible = (self.possible_misses, later.possible_misses);
+        self.possible_misses = told(traced, possible, u64::saturating_add);
+        self.traced |= later.traced;
+        self.memcgs |= later.memcgs;
+        self.maps = later.maps.or(self.maps);
+        let known = &mut self.runtimes;
+        let new = later.runtimes.into_iter();
+        let new: Vec<String> = new.filter(|runtime| !known.contains(runtime)).collect();
+        known.extend(new);
+        let plan = match traced {
+            // The plan of a time in which nothing was traced says nothing of what was.
+            [true, false] => self.plan.clone(),
+            _ => later.plan,
+        };
+        self.plan = match traced {
+            [true, true] => worse(&self.plan, plan),
+            _ => plan,
+        };
+        self.tcpress = later.tcpress;
+        self.node = later.node;
+        let reserve = self.memory_start.reserve_pages;
+        self.memory_start.reserve_pages = reserve.or(later.memory_start.reserve_pages);
+        self.memory_end = later.memory_end;
+    }
+}
+
+/// A number that no owner has.
+pub(super) fn free_number(owners: &BTreeMap<u32, Owner>) -> u32 {
+    let last = owners.last_key_value().map(|(last, _)| *last);
+    last.map_or(Some(0), |last| last.checked_add(1))
+        .or_else(|| (0..u32::MAX).find(|number| !owners.contains_key(number)))
+        .unwrap_or(u32::MAX)
+}
+
+/// What is told where something was traced: the sum, or nothing if the kernel did not tell one of the two.
+fn told<T>(
+    [one_traced, other_traced]: [bool; 2],
+    (one, other): (Option<T>, Option<T>),
+    add: impl Fn(T, T) -> T,
+) -> Option<T> {
+    match (one_traced, other_traced) {
+        (true, true) => Some(add(one?, other?)),
+        (true, false) => one,
+        (false, true) => other,
+        (false, false) => one.or(other),
+    }
+}
+
+/// The later plan, in which no counter is seen better than it was before.
+fn worse(before: &Plan, mut later: Plan) -> Plan {
+    let rank = |sight: Sight| match sight {
+        Sight::Exact => 0,
+        Sight::Derived => 1,
+        Sight::Blind => 2,
+    };
+    for counter in &mut later.counters {
+        let mut earlier = before.counters.iter();
+        let earlier = earlier.find(|earlier| earlier.counter == counter.counter);
+        if let Some(earlier) = earlier.filter(|it| rank(it.sight) > rank(counter.sight)) {
+            *counter = earlier.clone();
+        }
+    }
+    later
+}
+
+/// Counts of both; figures of one moment are those of the later.
+fn sum(one: Vec<Delta>, other: Vec<Delta>) -> Vec<Delta> {
+    let mut sums: Tallies = Tallies::new();
+    for Delta { key, value } in one.into_iter().chain(other) {
+        match sums.entry(key) {
+            Entry::Vacant(place) => drop(place.insert(value)),
+            Entry::Occupied(mut sum) => add(sum.get_mut(), &value),
+        }
+    }
+    let sums = sums.into_iter();
+    sums.map(|(key, value)| Delta { key, value }).collect()
+}
+
+fn add(sum: &mut TallyValue, later: &TallyValue) {
+    let lists = (sum.verdicts.iter_mut().zip(&later.verdicts))
+        .chain(sum.prunes.iter_mut().zip(&later.prunes))
+        .chain(sum.stalls.iter_mut().zip(&later.stalls))
+        .chain(sum.collapses.iter_mut().zip(&later.collapses))
+        .chain(sum.counts.iter_mut().zip(&later.counts));
+    let single = [
+        (&mut sum.rcv_pruned, &later.rcv_pruned),
+        (&mut sum.ofo_pruned, &later.ofo_pruned),
+        (&mut sum.rcv_collapsed, &later.rcv_collapsed),
+        (&mut sum.early_exits, &later.early_exits),
+        (&mut sum.stall_ns, &later.stall_ns),
+        (&mut sum.collapse_ns, &later.collapse_ns),
+        (&mut sum.suppressed, &later.suppressed),
+    ];
+    for (sum, more) in lists.chain(single) {
+        *sum = sum.saturating_add(*more);
+    }
+    // Of one moment; where the later window has none it is 0.
+    if later.last_allocated_pages > 0 {
+        sum.last_allocated_pages = later.last_allocated_pages;
+        sum.last_tcp_mem_max_pages = later.last_tcp_mem_max_pages;
+    }
+    sum.last_evidence_ns = later.last_evidence_ns;
+}
+
+/// Events of both; figures of one moment are those of the later.
+fn pressed(one: Vec<Pressed>, other: Vec<Pressed>) -> Vec<Pressed> {
+    let mut sums: BTreeMap<u64, Pressed> = BTreeMap::new();
+    for mut pressed in one.into_iter().chain(other) {
+        if let Some(before) = sums.get(&pressed.id) {
+            let add = |one: Option<u64>, other: Option<u64>| match (one, other) {
+                (Some(one), Some(other)) => Some(one.saturating_add(other)),
+                (one, other) => one.or(other),
+            };
+            let (one, other) = (before.events, &mut pressed.events);
+            other.high = add(one.high, other.high);
+            other.max = add(one.max, other.max);
+            other.oom = add(one.oom, other.oom);
+            other.oom_kill = add(one.oom_kill, other.oom_kill);
+            other.sock_throttled = add(one.sock_throttled, other.sock_throttled);
+        }
+        sums.insert(pressed.id, pressed);
+    }
+    sums.into_values().collect()
+}
+
+/// Appends as much as there is room for; what is left out is counted.
+fn append<T>(to: &mut Vec<T>, from: Vec<T>, most: usize, left: &mut u64) {
+    let room = most.saturating_sub(to.len());
+    *left = left.saturating_add(from.len().saturating_sub(room) as u64);
+    to.extend(from.into_iter().take(room));
+}
+
+/// A time in nanoseconds; none that is negative.
+fn nanos(time: SignedDuration) -> u64 {
+    u64::try_from(time.as_nanos().max(0)).unwrap_or(u64::MAX)
+}
+
+impl Capture {
+    /// When its window begins and ends.
+    #[must_use]
+    pub const fn ends(&self) -> [Timestamp; 2] {
+        [self.header.window.start, self.header.window.end]
+    }
+
+    /// Length of its window by the monotonic clock.
+    #[must_use]
+    pub const fn duration_ns(&self) -> u64 {
+        self.header.window.duration_ns
+    }
+
+    /// Adds a gap, in words.
+    pub(crate) fn note_gap(&mut self, words: String) {
+        self.gaps.push(words);
+    }
+}
+
+#[cfg(test)]
+#[path = "join/tests.rs"]
+mod tests;
