@@ -7,5 +7,5 @@ pub mod ledger;
 pub mod metrics;
 pub mod notify;
 pub mod privileges;
-pub mod socket;
 pub mod recorder;
+pub mod socket;

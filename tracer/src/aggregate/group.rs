@@ -25,7 +25,7 @@ pub enum Group {
     /// Counts whose owner is lost.
     Unattributed,
     /// All of whom only the sum was kept.
-    Others,
+    Other,
     /// Anything else is one only with its equals.
     Owner(Box<Owner>),
 }
@@ -40,7 +40,7 @@ impl Group {
             OwnerKind::SystemdUnit => unit_path(owner).map(Self::Unit),
             OwnerKind::Kernel => Some(Self::Kernel),
             OwnerKind::Unattributed => Some(Self::Unattributed),
-            OwnerKind::Others => Some(Self::Others),
+            OwnerKind::Other => Some(Self::Other),
             OwnerKind::Process | OwnerKind::Cgroup | OwnerKind::Unknown => None,
         };
         known.unwrap_or_else(|| Self::Owner(Box::new(owner.clone())))

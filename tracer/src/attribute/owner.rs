@@ -30,7 +30,7 @@ pub enum OwnerKind {
     /// Counted by the kernel programs, but their tables were full: the owner is lost, the count is not.
     Unattributed,
     /// Several owners, of whom only the sum was kept.
-    Others,
+    Other,
 }
 
 /// Where a name came from.

@@ -44,7 +44,7 @@ pub(crate) fn minute(n: u64, refused: u64) -> Capture {
     let mut node = Node::quiet();
     node.duration_ns = 60_000_000_000;
     node.tally(REDIS, |value| {
-        refuse(value, queue::RCV, limit::TCP_MEM_HARD, refused)
+        refuse(value, queue::RCV, limit::TCP_MEM_HARD, refused);
     });
     let mut capture = node.with_inputs(Capture::of);
     capture.move_by(SignedDuration::from_secs(60 * n as i64));

@@ -176,7 +176,7 @@ impl Capture {
     /// Keeps those apart who hold most, and sums the others. Who was kept apart.
     fn trim_scans(&mut self, keep: &Keep) -> BTreeSet<Group> {
         let apart = self.apart_of(keep);
-        let others = self.number_of(Owner::of_kind(OwnerKind::Others));
+        let others = self.number_of(Owner::of_kind(OwnerKind::Other));
         let singly = self.singly(&apart, keep.sockets);
         let mut socket_owners: HashMap<Kin, u32> = HashMap::new();
         let scans = std::mem::take(&mut self.scans);
@@ -205,7 +205,7 @@ impl Capture {
                     kept.push(socket);
                     continue;
                 }
-                if number.is_none() && group != Group::Others {
+                if number.is_none() && group != Group::Other {
                     let of = sum.as_ref().map_or(socket.held(), |sum| sum.part.held);
                     let held = held.entry(group).or_default();
                     *held = held.saturating_add(of);
@@ -303,7 +303,7 @@ impl Capture {
                 *most = held.max(*most);
             }
         }
-        most.retain(|group, held| *held >= keep.least_held && *group != Group::Others);
+        most.retain(|group, held| *held >= keep.least_held && *group != Group::Other);
         let largest = |of: BTreeMap<Group, u64>| {
             let mut of: Vec<(Group, u64)> = of.into_iter().collect();
             of.sort_by_key(|(_, size)| Reverse(*size));

@@ -113,7 +113,7 @@ fn quiet() -> Fixture {
 fn listed(look: u64) -> Scan {
     let sockets = (0..PODS * SOCKETS).map(|number| {
         let chance = mixed(number * 2 + look);
-        let held = if chance % 8 == 0 {
+        let held = if chance.is_multiple_of(8) {
             (chance >> 8) as u32 % 70_000
         } else {
             0
@@ -348,7 +348,7 @@ fn those_who_are_kept_apart_hold_what_they_held() {
             None => rest.merge(&holding.total()),
         }
     }
-    assert_eq!(kept[&Group::Others].total(), rest);
+    assert_eq!(kept[&Group::Other].total(), rest);
     // The victims that suffered most, and the leak.
     assert!(kept.len() > 21 && kept.len() <= 41, "{}", kept.len());
     let told = small.rests[&Moment::End];

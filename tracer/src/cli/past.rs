@@ -101,6 +101,49 @@ fn moment(text: &str, now: Timestamp) -> anyhow::Result<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{
+        agent::recorder::{Log, MIN_SIZE},
+        capture::tests::minute,
+        fixture::Fixture,
+    };
+
+    #[test]
+    fn what_was_recorded_is_answered_and_what_was_not_says_what_there_is() {
+        let folder = Fixture::new();
+        let history = folder.path().join("history.tcpress");
+        let mut log = Log::open(&history, MIN_SIZE, false).unwrap();
+        // From 15:09:26 to 15:11:26.
+        log.write(&minute(0, 3)).unwrap();
+        log.write(&minute(1, 4)).unwrap();
+        let past = |since: Option<&str>, until: Option<&str>| Past {
+            since: since.map(Into::into),
+            until: until.map(Into::into),
+            history: history.clone(),
+        };
+        let refused = |since, until| {
+            let capture = past(Some(since), Some(until)).recorded().unwrap().unwrap();
+            capture.report().victims[0].refused()
+        };
+        let (start, end) = ("2026-03-14T15:09:26Z", "2026-03-14T15:11:26Z");
+        assert_eq!(refused(start, end), 7);
+        assert_eq!(refused("2026-03-14T15:10:26Z", end), 4);
+        assert!(past(None, None).recorded().unwrap().is_none());
+        let error = |past: Past| past.recorded().unwrap_err().to_string();
+        assert!(error(past(Some(end), Some(start))).contains("is not before"));
+        let nothing = error(past(
+            Some("2026-03-14T16:00:00Z"),
+            Some("2026-03-14T17:00:00Z"),
+        ));
+        assert!(
+            nothing.contains(&format!("there is something from {start} to {end}")),
+            "{nothing}"
+        );
+        let nowhere = Past {
+            history: folder.path().join("none"),
+            ..past(Some(start), Some(end))
+        };
+        assert!(error(nowhere).contains("cannot read"));
+    }
 
     #[test]
     fn times_as_people_write_them() {

@@ -133,7 +133,7 @@ pub fn subjects<'a>(
 fn has_threads(owner: &Owner) -> bool {
     !matches!(
         owner.kind,
-        OwnerKind::Kernel | OwnerKind::Unattributed | OwnerKind::Others | OwnerKind::Unknown
+        OwnerKind::Kernel | OwnerKind::Unattributed | OwnerKind::Other | OwnerKind::Unknown
     )
 }
 

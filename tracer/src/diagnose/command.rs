@@ -47,7 +47,7 @@ pub fn restart(owner: &Owner) -> Option<String> {
         OwnerKind::Cgroup
         | OwnerKind::Kernel
         | OwnerKind::Unattributed
-        | OwnerKind::Others
+        | OwnerKind::Other
         | OwnerKind::Unknown => None,
     }
 }

@@ -108,7 +108,7 @@ fn name(
     let mut guilty: Vec<(u64, &Account)> = accounts
         .iter()
         // A sum of many is nobody to be accused.
-        .filter(|account| account.group != Group::Others)
+        .filter(|account| account.group != Group::Other)
         .map(|account| (leak::held(&account.faces(), take), account))
         .filter(|(guilt, _)| *guilt > 0)
         .collect();

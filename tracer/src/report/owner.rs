@@ -44,7 +44,7 @@ pub enum OwnerKind {
     /// Counted, but the owner was lost because a table was full.
     Unattributed,
     /// Several owners, of whom only the sum was kept: a recording keeps the largest apart.
-    Others,
+    Other,
     /// Counted, but nothing on the node names the owner.
     #[default]
     #[serde(other)]
@@ -227,7 +227,7 @@ impl From<attribute::OwnerKind> for OwnerKind {
             attribute::OwnerKind::Kernel => Self::Kernel,
             attribute::OwnerKind::Unknown => Self::Unknown,
             attribute::OwnerKind::Unattributed => Self::Unattributed,
-            attribute::OwnerKind::Others => Self::Others,
+            attribute::OwnerKind::Other => Self::Other,
         }
     }
 }
@@ -258,7 +258,7 @@ fn shown_name(owner: &attribute::Owner) -> String {
         attribute::OwnerKind::Cgroup => owner.cgroup_path.clone(),
         attribute::OwnerKind::Kernel => Some("kernel".to_owned()),
         attribute::OwnerKind::Unattributed => Some("unattributed (tables full)".to_owned()),
-        attribute::OwnerKind::Others => Some("all others".to_owned()),
+        attribute::OwnerKind::Other => Some("all others".to_owned()),
         attribute::OwnerKind::Unknown => None,
     };
     best.or_else(|| owner.cgroup_path.clone())

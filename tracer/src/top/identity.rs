@@ -16,7 +16,7 @@ impl Identity {
             OwnerKind::SystemdUnit => unit(owner),
             OwnerKind::Cgroup => owner.cgroup_path.clone(),
             OwnerKind::Process => owner.process_pid.map(|pid| format!("{pid} {}", owner.name)),
-            OwnerKind::Kernel | OwnerKind::Unattributed | OwnerKind::Others => Some(String::new()),
+            OwnerKind::Kernel | OwnerKind::Unattributed | OwnerKind::Other => Some(String::new()),
             OwnerKind::Unknown => owner.cgroup_id.clone(),
         };
         Self(owner.kind, known.unwrap_or_else(|| owner.name.clone()))

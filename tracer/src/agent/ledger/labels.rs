@@ -47,7 +47,9 @@ impl OwnerLabels {
             // Without its number: a command that is run again and again is one owner.
             OwnerKind::Process => owner.process.as_ref().map(|(_, command)| command.as_str()),
             OwnerKind::Cgroup => owner.cgroup_path.as_deref(),
-            OwnerKind::Kernel | OwnerKind::Unattributed | OwnerKind::Unknown => None,
+            OwnerKind::Kernel | OwnerKind::Unattributed | OwnerKind::Other | OwnerKind::Unknown => {
+                None
+            }
         };
         Self {
             namespace: value(owner.namespace.as_deref()),
@@ -111,6 +113,7 @@ const fn kind(kind: OwnerKind) -> &'static str {
         OwnerKind::Kernel => "kernel",
         OwnerKind::Unknown => "unknown",
         OwnerKind::Unattributed => "unattributed",
+        OwnerKind::Other => OwnerLabels::OTHER,
     }
 }
 

@@ -122,6 +122,7 @@ mod tests {
     fn row(netns_inum: u32, kernel: Option<u64>, attributed: Option<u64>) -> Row {
         Row {
             netns_inum,
+            netns_cookie: None,
             counter: Counter::TCPOFODrop,
             kernel,
             attributed,

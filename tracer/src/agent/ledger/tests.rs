@@ -437,6 +437,7 @@ pub(in crate::agent) fn full(budget: usize) -> Ledger {
     ledger.hold(&scan(sockets), &owner_of_socket);
     let rows = Counter::ALL.map(|counter| Row {
         netns_inum: 1,
+        netns_cookie: None,
         counter,
         kernel: Some(9),
         attributed: Some(8),

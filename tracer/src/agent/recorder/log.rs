@@ -31,7 +31,7 @@ use crate::{
 /// Least size of a file: some frames of the largest kind have room in it.
 pub const MIN_SIZE: u64 = 1 << 20;
 /// Largest size of a file: going through it takes a while.
-pub const MAX_SIZE: u64 = 16 << 30;
+pub const MAX_SIZE: u64 = 4 << 30;
 /// Most that one frame takes, in bytes.
 const MAX_FRAME: u64 = 4 << 20;
 /// Once a minute there is time to compress well.

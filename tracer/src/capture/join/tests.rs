@@ -189,7 +189,7 @@ fn ticking(number: u64, seconds: u64) -> Capture {
     let mut node = Fixture::quiet();
     node.duration_ns = seconds * 1_000_000_000;
     node.tally(REDIS, |value| {
-        refuse(value, queue::OFO, limit::RCVBUF, 3 * seconds)
+        refuse(value, queue::OFO, limit::RCVBUF, 3 * seconds);
     });
     node.steps = (1..seconds)
         .map(|second| Step {

@@ -357,7 +357,7 @@ impl Scope {
     pub(super) fn words(&self) -> Option<String> {
         let (id, first) = self.cgroups.first()?;
         let path = match first.kind {
-            OwnerKind::Unknown | OwnerKind::Unattributed | OwnerKind::Others => {
+            OwnerKind::Unknown | OwnerKind::Unattributed | OwnerKind::Other => {
                 format!("cgroup {id}")
             }
             OwnerKind::Cgroup => format!("cgroup {}", text::name(&report::Owner::from(first).name)),
