@@ -45,7 +45,7 @@ impl std::fmt::Display for NotRecorded {
 pub enum HistoryError {
     /// It cannot be read.
     #[error("cannot read {0}: {1}")]
-    Io(PathBuf, #[source] io::Error),
+    Io(PathBuf, io::Error),
     /// It is no recording.
     #[error("{0} is no recording of `tcpress agent`")]
     Foreign(PathBuf),

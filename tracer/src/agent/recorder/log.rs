@@ -44,10 +44,10 @@ const MODE: u32 = 0o600;
 pub enum LogError {
     /// It cannot be made, opened, read or written.
     #[error("cannot use {0}: {1}")]
-    Io(PathBuf, #[source] io::Error),
+    Io(PathBuf, io::Error),
     /// There is no room for it.
     #[error("no room for {1} at {0}: {2}; make room, or give the recording a smaller size")]
-    NoRoom(PathBuf, String, #[source] io::Error),
+    NoRoom(PathBuf, String, io::Error),
     /// A size that none can have.
     #[error("a recording has {MIN_SIZE} to {MAX_SIZE} bytes, not {0}")]
     Size(u64),

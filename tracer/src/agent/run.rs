@@ -1,0 +1,426 @@
+//! The loop: a tick each second, a window turned when it is time, and whoever asks answered in between. One thread.
+
+mod asked;
+mod attach;
+mod budget;
+mod turn;
+
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use anyhow::Context as _;
+use jiff::Timestamp;
+use tokio::{
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+    task::JoinSet,
+};
+
+pub use attach::{Attach, Attached};
+
+use self::{asked::Questions, attach::Counting, budget::Budget};
+use super::{
+    board::Board,
+    config::{Config, Level},
+    courier::Courier,
+    http::{Access, Server},
+    incident::{Folder, Following},
+    ledger::{AgentFigures, Exports, Ledger},
+    metrics,
+    notify::Notifier,
+    recorder::{Log, Recorder},
+    socket::{Asked, Followers, Listener},
+    trigger::{Sample, Thresholds, Triggers, Turn},
+    words::Words,
+};
+use crate::{
+    indicators::{Sockstat, TcpMemory},
+    report::Node,
+};
+
+/// Between two ticks.
+const TICK: Duration = Duration::from_secs(1);
+/// Questions on the unix socket that wait.
+const WAITING: usize = 16;
+/// Between two writings of the textfile.
+const TEXTFILE: Duration = Duration::from_secs(15);
+/// Owners in each list of a report.
+const OWNERS: usize = 100;
+
+/// What the agent is started with.
+pub struct Setup {
+    /// Its configuration.
+    pub config: Config,
+    /// Reads the configuration anew.
+    pub reread: Box<dyn Fn() -> anyhow::Result<Config>>,
+    /// Attaches the probes.
+    pub attach: Attach,
+    /// While this file exists, nothing is attached.
+    pub off_switch: PathBuf,
+    /// Tells the service manager.
+    pub notifier: Notifier,
+}
+
+/// Everything that lives as long as the agent.
+struct Agent {
+    config: Config,
+    setup: Setup,
+    words: Arc<Words>,
+    board: Arc<Board>,
+    counting: Counting,
+    triggers: Triggers,
+    recorder: Recorder,
+    folder: Option<Folder>,
+    following: Option<Following>,
+    courier: Option<Courier>,
+    budget: Budget,
+    questions: Questions,
+    followers: Followers,
+    began: Instant,
+    next_turn: Instant,
+    /// Until when windows are short.
+    hurry_until: Instant,
+    next_textfile: Instant,
+}
+
+/// Runs until the system asks it to end.
+///
+/// # Errors
+/// When something is configured that cannot be had, or counting breaks down.
+pub async fn run(setup: Setup) -> anyhow::Result<()> {
+    let mut terminated = signal(SignalKind::terminate())?;
+    let mut interrupted = signal(SignalKind::interrupt())?;
+    let mut hung_up = signal(SignalKind::hangup())?;
+    let (asks, mut asked) = mpsc::channel(WAITING);
+    let mut agent = Agent::new(setup)?;
+    let mut servers = JoinSet::new();
+    let server = agent.serve(asks, &mut servers)?;
+    agent.switch()?;
+    let mut next = Instant::now();
+    loop {
+        next = (next + TICK).max(Instant::now() + TICK / 2);
+        let stopped = loop {
+            tokio::select! {
+                rested = agent.counting.rest(next) => {
+                    rested?;
+                    break false;
+                }
+                Some(ask) = asked.recv() => agent.hear(ask)?,
+                () = told(&mut hung_up) => agent.reload(server.as_deref())?,
+                () = told(&mut terminated) => break true,
+                () = told(&mut interrupted) => break true,
+                Some(ended) = servers.join_next() => {
+                    ended.context("a server of the agent panicked")??;
+                }
+            }
+        };
+        if stopped {
+            break;
+        }
+        agent.tick()?;
+    }
+    agent.end()
+}
+
+async fn told(signal: &mut Signal) {
+    if signal.recv().await.is_none() {
+        std::future::pending::<()>().await;
+    }
+}
+
+impl Agent {
+    fn new(mut setup: Setup) -> anyhow::Result<Self> {
+        let config = setup.config.clone();
+        let words = Arc::new(Words::new(config.log.clone()));
+        for caution in config.cautions() {
+            words.say(Level::Warn, caution);
+        }
+        let budget = usize::try_from(config.metrics.series_budget).unwrap_or(usize::MAX);
+        let ledger = Ledger::new(budget, config.metrics.owner_grace);
+        let courier = Courier::start(&config.export, &words)?;
+        let figures = AgentFigures {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: Some(Timestamp::now()),
+            exports: courier.as_ref().map(|_| Exports::default()),
+            ..AgentFigures::default()
+        };
+        let now = Instant::now();
+        let recorder = recorder(&config, &words)?;
+        let folder = config.incidents.path.as_deref().map(|path| {
+            let most = usize::try_from(config.incidents.max_reports).unwrap_or(usize::MAX);
+            Folder::open(path, most, config.incidents.max_size)
+        });
+        let folder = match folder.transpose() {
+            Ok(folder) => folder,
+            Err(error) => {
+                words.say(Level::Error, &format!("incidents are not kept: {error:#}"));
+                None
+            }
+        };
+        setup.config = config.clone();
+        Ok(Self {
+            triggers: Triggers::new(Thresholds::from(&config.trigger)),
+            board: Arc::new(Board::new(ledger, figures, Arc::clone(&words))),
+            counting: Counting::default(),
+            budget: Budget::new(now),
+            questions: Questions::default(),
+            followers: Followers::default(),
+            following: None,
+            began: now,
+            next_turn: now + config.scan.interval,
+            hurry_until: now,
+            next_textfile: now,
+            recorder,
+            folder,
+            courier,
+            words,
+            setup,
+            config,
+        })
+    }
+
+    /// Begins to listen where the configuration says.
+    fn serve(
+        &self,
+        asks: mpsc::Sender<Asked>,
+        servers: &mut JoinSet<anyhow::Result<()>>,
+    ) -> anyhow::Result<Option<Arc<Server>>> {
+        if let Some(path) = &self.config.socket.path {
+            let listener = Listener::bind(path)?;
+            let board = Arc::clone(&self.board);
+            let hit = move |bound| board.hit(bound);
+            servers.spawn(async move {
+                listener.run(asks, hit).await;
+                Ok(())
+            });
+        }
+        let Some(at) = self.config.http.listen else {
+            return Ok(None);
+        };
+        let access = Access::read(&self.config.http)?;
+        let server = Server::new(access, Arc::clone(&self.board) as _);
+        servers.spawn(Arc::clone(&server).run(at));
+        Ok(Some(server))
+    }
+
+    /// Attaches or detaches, as the switch, the configuration and the budget say.
+    fn switch(&mut self) -> anyhow::Result<()> {
+        let off = match (self.config.enabled, self.budget.spent()) {
+            _ if self.setup.off_switch.exists() => {
+                Some(format!("{} exists", self.setup.off_switch.display()))
+            }
+            (false, _) => Some("enabled = false".to_owned()),
+            (true, Some(why)) => Some(why.to_owned()),
+            (true, None) => None,
+        };
+        match off {
+            Some(why) if self.counting.is_on() => {
+                // What was counted so far is told before it goes.
+                self.turn()?;
+                self.counting.stop();
+                self.words.say(Level::Warn, &format!("detached: {why}"));
+                self.post_detached(why);
+            }
+            Some(why) => self.post_detached(why),
+            None if !self.counting.is_on() => self.begin()?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn post_detached(&self, why: String) {
+        let mut posted = self.board.posted();
+        posted.agent.attached = false;
+        posted.ready = Err(format!("detached: {why}"));
+        posted.agent.detached = Some(why);
+    }
+
+    /// Attaches, and gives back what is not needed any more.
+    fn begin(&mut self) -> anyhow::Result<()> {
+        let config = &self.config;
+        let begun = (self.setup.attach)(config, &self.words)?;
+        let traced = self.counting.start(begun);
+        if let Some(keep) = super::privileges::kept(&config.privileges, super::privileges::held()?)
+        {
+            super::privileges::drop_all(keep)?;
+        }
+        let status = match &traced {
+            Ok(probes) => format!("tracing: {probes} probes"),
+            Err(why) => format!("not tracing: {why}; answering from counters"),
+        };
+        let level = if traced.is_ok() { Level::Info } else { Level::Warn };
+        self.words.say(level, &status);
+        self.next_turn = Instant::now() + config.scan.interval_under_pressure;
+        let mut posted = self.board.posted();
+        posted.agent.attached = traced.is_ok();
+        posted.agent.detached = traced.err();
+        posted.agent.kernel = self.counting.node().map_or_else(String::new, |node| node.kernel.clone());
+        posted.ready = Ok(());
+        drop(posted);
+        self.setup.notifier.ready(&status);
+        Ok(())
+    }
+
+    /// Once a second.
+    fn tick(&mut self) -> anyhow::Result<()> {
+        self.setup.notifier.alive();
+        let now = Instant::now();
+        self.board.posted().beat = now;
+        if let Some(words) = self.budget.look(now, &self.config.limits)? {
+            self.words.say(Level::Warn, &words);
+            self.board.hit(if self.budget.spent().is_some() { "cpu" } else { "cpu_throttled" });
+        }
+        self.switch()?;
+        if !self.counting.is_on() {
+            return Ok(());
+        }
+        let since = now - self.began;
+        let tick = self.counting.tick()?;
+        let mut sample = Sample {
+            at: since,
+            fill: fill(&tick.memory),
+            pressure: tick.memory.pressure,
+            ..Sample::default()
+        };
+        if let Some(deltas) = &tick.deltas {
+            sample.count(deltas, self.triggers.thresholds().stall_p99);
+            let owner_of = |key: &_| self.counting.owner_of(key);
+            self.board.posted().ledger.count(since, deltas, &owner_of);
+        }
+        self.post_node(&tick.memory);
+        let crowded = sample.fill.is_some_and(|fill| fill >= self.config.scan.fill);
+        if sample.refused > 0 || crowded {
+            self.hurry(now);
+        }
+        match self.triggers.look(&sample) {
+            Turn::Same => {}
+            turn => self.incident(&turn)?,
+        }
+        if now >= self.next_turn || self.questions.is_due(now) {
+            self.turn()?;
+        }
+        self.textfile(now);
+        Ok(())
+    }
+
+    /// Something is the matter: windows are short for a while.
+    fn hurry(&mut self, now: Instant) {
+        let short = self.config.scan.interval_under_pressure * self.budget.stretch();
+        self.hurry_until = now + short;
+        self.next_turn = self.next_turn.min(now + short);
+    }
+
+    fn post_node(&self, memory: &TcpMemory) {
+        let mut posted = self.board.posted();
+        let node = &mut posted.node;
+        node.sockstat = Sockstat {
+            inuse: memory.inuse,
+            orphan: memory.orphan,
+            tw: memory.tw,
+            alloc: memory.alloc,
+            mem: memory.sockstat_pages,
+        };
+        node.tcp_mem = memory.tcp_mem;
+        node.page_size = (memory.page_size > 0).then_some(memory.page_size);
+        node.pressure = memory.pressure;
+    }
+
+    /// Writes the page for the node exporter, whole or not at all.
+    fn textfile(&mut self, now: Instant) {
+        let Some(path) = self.config.metrics.textfile.clone().filter(|_| now >= self.next_textfile)
+        else {
+            return;
+        };
+        self.next_textfile = now + TEXTFILE;
+        let page = self.board.page(metrics::Format::Text);
+        let partial = path.with_extension("partial");
+        let written =
+            std::fs::write(&partial, page).and_then(|()| std::fs::rename(&partial, &path));
+        if let Err(error) = written {
+            self.board.hit("textfile");
+            self.words.say(Level::Warn, &format!("cannot write {}: {error}", path.display()));
+        }
+    }
+
+    /// SIGHUP.
+    fn reload(&mut self, server: Option<&Server>) -> anyhow::Result<()> {
+        self.setup.notifier.reloading();
+        let new = match (self.setup.reread)() {
+            Ok(new) => new,
+            Err(error) => {
+                self.words.say(Level::Error, &format!("not reloaded, all stays as it was: {error:#}"));
+                self.setup.notifier.ready("not reloaded");
+                return Ok(());
+            }
+        };
+        let reload = self.config.reload(&new);
+        let mut said = format!("reloaded: {}", list(&reload.applied));
+        if !reload.needs_restart.is_empty() {
+            said += &format!("; waits for a restart: {}", list(&reload.needs_restart));
+        }
+        self.config = reload.config;
+        self.words.set(self.config.log.clone());
+        self.triggers.set(Thresholds::from(&self.config.trigger));
+        let budget = usize::try_from(self.config.metrics.series_budget).unwrap_or(usize::MAX);
+        self.board.posted().ledger.bound(budget, self.config.metrics.owner_grace);
+        if let Some(server) = server {
+            match Access::read(&self.config.http) {
+                Ok(access) => server.renew(access),
+                Err(error) => self.words.say(Level::Error, &format!("{error:#}: HTTP goes on as before")),
+            }
+        }
+        self.next_turn = self.next_turn.min(Instant::now() + self.config.scan.interval);
+        self.words.say(Level::Info, &said);
+        self.setup.notifier.ready(&said);
+        self.switch()
+    }
+
+    fn end(mut self) -> anyhow::Result<()> {
+        self.setup.notifier.stopping();
+        if self.counting.is_on() {
+            self.turn()?;
+        }
+        self.counting.stop();
+        self.recorder.close();
+        self.words.say(Level::Info, "ended");
+        Ok(())
+    }
+
+    fn node(&self) -> &Node {
+        self.counting.node().unwrap_or(&self.setup_node)
+    }
+}
+
+/// Allocated TCP memory over the pressure line.
+fn fill(memory: &TcpMemory) -> Option<f64> {
+    let [_, pressure, _] = memory.tcp_mem?;
+    (pressure > 0).then_some(memory.sockstat_pages? as f64 / pressure as f64)
+}
+
+/// The recorder with its file, or without where that cannot be had: an agent that remembers less is better than none.
+fn recorder(config: &Config, words: &Words) -> anyhow::Result<Recorder> {
+    let minutes = Duration::from_secs(config.recorder.minutes.saturating_mul(60));
+    let log = config.recorder.path.as_deref().and_then(|path| {
+        match Log::open(path, config.recorder.size, false) {
+            Ok(log) => {
+                log.words().iter().for_each(|it| words.say(Level::Warn, it));
+                Some(log)
+            }
+            Err(error) => {
+                words.say(Level::Error, &format!("nothing is kept over a restart: {error}"));
+                None
+            }
+        }
+    });
+    Recorder::new(minutes, log).context("cannot start the thread that writes the recording")
+}
+
+fn list(names: &[&str]) -> String {
+    match names {
+        [] => "nothing has changed".to_owned(),
+        names => names.join(", "),
+    }
+}
