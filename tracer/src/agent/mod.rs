@@ -12,6 +12,7 @@ pub mod notify;
 pub mod own;
 pub mod privileges;
 pub mod recorder;
+pub mod run;
 pub mod socket;
 pub mod trigger;
 pub mod words;

@@ -36,17 +36,12 @@ use super::{
     trigger::{Sample, Thresholds, Triggers, Turn},
     words::Words,
 };
-use crate::{
-    indicators::{Sockstat, TcpMemory},
-    report::Node,
-};
+use crate::indicators::{Sockstat, TcpMemory};
 
 /// Between two ticks.
 const TICK: Duration = Duration::from_secs(1);
 /// Questions on the unix socket that wait.
 const WAITING: usize = 16;
-/// Between two writings of the textfile.
-const TEXTFILE: Duration = Duration::from_secs(15);
 /// Owners in each list of a report.
 const OWNERS: usize = 100;
 
@@ -83,7 +78,6 @@ struct Agent {
     next_turn: Instant,
     /// Until when windows are short.
     hurry_until: Instant,
-    next_textfile: Instant,
 }
 
 /// Runs until the system asks it to end.
@@ -132,7 +126,7 @@ async fn told(signal: &mut Signal) {
 }
 
 impl Agent {
-    fn new(mut setup: Setup) -> anyhow::Result<Self> {
+    fn new(setup: Setup) -> anyhow::Result<Self> {
         let config = setup.config.clone();
         let words = Arc::new(Words::new(config.log.clone()));
         for caution in config.cautions() {
@@ -160,7 +154,6 @@ impl Agent {
                 None
             }
         };
-        setup.config = config.clone();
         Ok(Self {
             triggers: Triggers::new(Thresholds::from(&config.trigger)),
             board: Arc::new(Board::new(ledger, figures, Arc::clone(&words))),
@@ -172,7 +165,6 @@ impl Agent {
             began: now,
             next_turn: now + config.scan.interval,
             hurry_until: now,
-            next_textfile: now,
             recorder,
             folder,
             courier,
@@ -251,13 +243,20 @@ impl Agent {
             Ok(probes) => format!("tracing: {probes} probes"),
             Err(why) => format!("not tracing: {why}; answering from counters"),
         };
-        let level = if traced.is_ok() { Level::Info } else { Level::Warn };
+        let level = if traced.is_ok() {
+            Level::Info
+        } else {
+            Level::Warn
+        };
         self.words.say(level, &status);
         self.next_turn = Instant::now() + config.scan.interval_under_pressure;
         let mut posted = self.board.posted();
         posted.agent.attached = traced.is_ok();
         posted.agent.detached = traced.err();
-        posted.agent.kernel = self.counting.node().map_or_else(String::new, |node| node.kernel.clone());
+        posted.agent.kernel = self
+            .counting
+            .node()
+            .map_or_else(String::new, |node| node.kernel.clone());
         posted.ready = Ok(());
         drop(posted);
         self.setup.notifier.ready(&status);
@@ -271,7 +270,11 @@ impl Agent {
         self.board.posted().beat = now;
         if let Some(words) = self.budget.look(now, &self.config.limits)? {
             self.words.say(Level::Warn, &words);
-            self.board.hit(if self.budget.spent().is_some() { "cpu" } else { "cpu_throttled" });
+            self.board.hit(if self.budget.spent().is_some() {
+                "cpu"
+            } else {
+                "cpu_throttled"
+            });
         }
         self.switch()?;
         if !self.counting.is_on() {
@@ -291,7 +294,9 @@ impl Agent {
             self.board.posted().ledger.count(since, deltas, &owner_of);
         }
         self.post_node(&tick.memory);
-        let crowded = sample.fill.is_some_and(|fill| fill >= self.config.scan.fill);
+        let crowded = sample
+            .fill
+            .is_some_and(|fill| fill >= self.config.scan.fill);
         if sample.refused > 0 || crowded {
             self.hurry(now);
         }
@@ -302,7 +307,6 @@ impl Agent {
         if now >= self.next_turn || self.questions.is_due(now) {
             self.turn()?;
         }
-        self.textfile(now);
         Ok(())
     }
 
@@ -317,11 +321,12 @@ impl Agent {
         let mut posted = self.board.posted();
         let node = &mut posted.node;
         node.sockstat = Sockstat {
-            inuse: memory.inuse,
             orphan: memory.orphan,
-            tw: memory.tw,
             alloc: memory.alloc,
             mem: memory.sockstat_pages,
+            // Those of the agent's own namespace would be taken for the node's.
+            inuse: None,
+            tw: None,
         };
         node.tcp_mem = memory.tcp_mem;
         node.page_size = (memory.page_size > 0).then_some(memory.page_size);
@@ -329,19 +334,19 @@ impl Agent {
     }
 
     /// Writes the page for the node exporter, whole or not at all.
-    fn textfile(&mut self, now: Instant) {
-        let Some(path) = self.config.metrics.textfile.clone().filter(|_| now >= self.next_textfile)
-        else {
+    fn textfile(&self) {
+        let Some(path) = &self.config.metrics.textfile else {
             return;
         };
-        self.next_textfile = now + TEXTFILE;
         let page = self.board.page(metrics::Format::Text);
         let partial = path.with_extension("partial");
-        let written =
-            std::fs::write(&partial, page).and_then(|()| std::fs::rename(&partial, &path));
+        let written = std::fs::write(&partial, page).and_then(|()| std::fs::rename(&partial, path));
         if let Err(error) = written {
             self.board.hit("textfile");
-            self.words.say(Level::Warn, &format!("cannot write {}: {error}", path.display()));
+            self.words.say(
+                Level::Warn,
+                &format!("cannot write {}: {error}", path.display()),
+            );
         }
     }
 
@@ -351,7 +356,10 @@ impl Agent {
         let new = match (self.setup.reread)() {
             Ok(new) => new,
             Err(error) => {
-                self.words.say(Level::Error, &format!("not reloaded, all stays as it was: {error:#}"));
+                self.words.say(
+                    Level::Error,
+                    &format!("not reloaded, all stays as it was: {error:#}"),
+                );
                 self.setup.notifier.ready("not reloaded");
                 return Ok(());
             }
@@ -365,14 +373,21 @@ impl Agent {
         self.words.set(self.config.log.clone());
         self.triggers.set(Thresholds::from(&self.config.trigger));
         let budget = usize::try_from(self.config.metrics.series_budget).unwrap_or(usize::MAX);
-        self.board.posted().ledger.bound(budget, self.config.metrics.owner_grace);
+        self.board
+            .posted()
+            .ledger
+            .bound(budget, self.config.metrics.owner_grace);
         if let Some(server) = server {
             match Access::read(&self.config.http) {
                 Ok(access) => server.renew(access),
-                Err(error) => self.words.say(Level::Error, &format!("{error:#}: HTTP goes on as before")),
+                Err(error) => self
+                    .words
+                    .say(Level::Error, &format!("{error:#}: HTTP goes on as before")),
             }
         }
-        self.next_turn = self.next_turn.min(Instant::now() + self.config.scan.interval);
+        self.next_turn = self
+            .next_turn
+            .min(Instant::now() + self.config.scan.interval);
         self.words.say(Level::Info, &said);
         self.setup.notifier.ready(&said);
         self.switch()
@@ -387,10 +402,6 @@ impl Agent {
         self.recorder.close();
         self.words.say(Level::Info, "ended");
         Ok(())
-    }
-
-    fn node(&self) -> &Node {
-        self.counting.node().unwrap_or(&self.setup_node)
     }
 }
 
@@ -410,7 +421,10 @@ fn recorder(config: &Config, words: &Words) -> anyhow::Result<Recorder> {
                 Some(log)
             }
             Err(error) => {
-                words.say(Level::Error, &format!("nothing is kept over a restart: {error}"));
+                words.say(
+                    Level::Error,
+                    &format!("nothing is kept over a restart: {error}"),
+                );
                 None
             }
         }

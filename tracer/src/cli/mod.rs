@@ -1,6 +1,7 @@
 //! The command line: one file per subcommand, an `Args` struct and a `run` function each. stdout is data,
 //! stderr is words. Exit status: 0 done, 1 error, 2 wrong usage, 3 a finding where `--exit-code` asks for it.
 
+mod agent;
 mod completions;
 mod doctor;
 mod export;
@@ -67,6 +68,7 @@ enum Command {
     Completions(completions::Args),
     Man(man::Args),
     Export(export::Args),
+    Agent(agent::Args),
 }
 
 /// What each exit status means.
@@ -259,6 +261,7 @@ pub fn main() -> ExitCode {
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Export(args) => on_one_thread(export::run(&args)),
+        Command::Agent(args) => on_one_thread(agent::run(&cli.paths, args)),
     };
     match done {
         Ok(code) => code,

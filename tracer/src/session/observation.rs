@@ -209,6 +209,12 @@ impl Observation {
         })
     }
 
+    /// Whether sockets were listed at its end, and not only before it.
+    #[must_use]
+    pub fn was_listed(&self) -> bool {
+        !self.has_one_scan()
+    }
+
     /// Whether sockets were listed once only, as for a snapshot, and in a row of windows that follow each other fast.
     pub(super) fn has_one_scan(&self) -> bool {
         Arc::ptr_eq(&self.start.scan, &self.end.scan)

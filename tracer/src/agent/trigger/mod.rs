@@ -197,6 +197,12 @@ impl Triggers {
         matches!(self.state, State::Open { .. })
     }
 
+    /// Whether an incident is open, and something is still beyond its mark.
+    #[must_use]
+    pub const fn goes_on(&self) -> bool {
+        matches!(self.state, State::Open { calm_since: None })
+    }
+
     /// What raised the incident that is open or was last, and what joined.
     #[must_use]
     pub const fn causes(&self) -> &BTreeSet<Cause> {

@@ -1,0 +1,296 @@
+//! The end of a window: sockets are listed, counts reconciled, the recorder and those who follow are told, and an incident is written anew.
+
+use std::{
+    collections::BTreeMap,
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use tracer_common::TallyKey;
+
+use super::{Agent, OWNERS, asked::line};
+use crate::{
+    agent::{config::Level, incident::Following, ledger::MapFill, own, trigger::Turn},
+    attribute::Owner,
+    report::{Kind, Report},
+    session::Observation,
+};
+
+/// States of sockets that their application has forgotten, or the kernel has still to finish.
+const FORGOTTEN: [&str; 5] = [
+    "CLOSE-WAIT",
+    "FIN-WAIT-1",
+    "FIN-WAIT-2",
+    "CLOSING",
+    "LAST-ACK",
+];
+
+impl Agent {
+    /// Between two turns at present.
+    pub(super) fn interval(&self) -> Duration {
+        let scan = &self.config.scan;
+        let hurry = Instant::now() < self.hurry_until || self.triggers.is_open();
+        let interval = match hurry {
+            true => scan.interval_under_pressure,
+            false => scan.interval,
+        };
+        interval * self.budget.stretch()
+    }
+
+    /// Ends the window and begins the next one.
+    pub(super) fn turn(&mut self) -> anyhow::Result<()> {
+        let before = own::cpu();
+        let observation = self.counting.turn()?;
+        let cost = own::cpu()
+            .zip(before)
+            .map(|(now, before)| now.saturating_sub(before));
+        let Some(node) = self.counting.node() else {
+            return Ok(());
+        };
+        let capture = observation.capture(node, OWNERS);
+        let report = capture.report();
+        self.post(&observation, &report, cost)?;
+        if let Err(error) = self.recorder.take(capture) {
+            self.board.hit("recorder");
+            self.words
+                .say(Level::Error, &format!("a window is not recorded: {error}"));
+        }
+        self.triggers.grow(growth(&report));
+        if self.triggers.is_open() {
+            self.rewrite()?;
+        }
+        self.answer();
+        if !self.followers.is_empty() {
+            match line(&report) {
+                Ok(line) => {
+                    let slow = self.followers.tell(&line);
+                    self.board.hit_times("socket_followers", slow as u64);
+                }
+                Err(error) => self.words.say(Level::Error, &error),
+            }
+        }
+        let interval = self.interval();
+        self.next_turn = Instant::now() + interval;
+        let mut posted = self.board.posted();
+        posted.agent.scan_interval = Some(interval);
+        posted.agent.recorder_oldest = self.recorder.oldest();
+        posted.agent.exports = self.courier.as_ref().map(|it| it.sums());
+        drop(posted);
+        self.textfile();
+        Ok(())
+    }
+
+    /// Puts up what the window told.
+    fn post(
+        &self,
+        observation: &Observation,
+        report: &Report,
+        cost: Option<Duration>,
+    ) -> anyhow::Result<()> {
+        let now = self.began.elapsed();
+        let attributor = &observation.attributor;
+        let living: Vec<Owner> = attributor
+            .cgroups
+            .living()
+            .map(|(id, _)| {
+                attributor.owner_of(&TallyKey {
+                    cgroup_id: id,
+                    ..TallyKey::default()
+                })
+            })
+            .collect();
+        let listed = observation.was_listed();
+        let entries = self.counting.entries();
+        let text = serde_json::to_vec(report)?;
+        let plan = serde_json::to_vec(&report.plan)?;
+        let mut posted = self.board.posted();
+        let ledger = &mut posted.ledger;
+        if listed {
+            ledger.hold(&observation.end.scan, &|socket| {
+                attributor.owner_of_socket(socket)
+            });
+        }
+        ledger.rows(&observation.rows);
+        ledger.lost(&report.losses);
+        ledger.living(now, &living);
+        if listed {
+            posted.scanned = Some(Instant::now());
+            posted.agent.scan = cost;
+        }
+        if let Some(maps) = &observation.maps {
+            let fill = |map: &str, entries, most: u32| MapFill {
+                map: map.to_owned(),
+                entries,
+                most: u64::from(most),
+            };
+            posted.agent.maps = vec![
+                fill("TALLIES", entries.map(|it| it.0), maps.owners),
+                fill("SOCKETS", entries.map(|it| it.1), maps.sockets),
+            ];
+        }
+        posted.report = Some(text.into());
+        posted.plan = plan.into();
+        Ok(())
+    }
+
+    /// An incident begins, goes on for another reason, or is over.
+    pub(super) fn incident(&mut self, turn: &Turn) -> anyhow::Result<()> {
+        let now = Timestamp::now();
+        let causes: Vec<&str> = self.triggers.causes().iter().map(|it| it.name()).collect();
+        let causes = causes.join(", ");
+        match turn {
+            Turn::Opened => {
+                let node = self.counting.node().map_or("", |node| {
+                    node.k8s_node_name.as_deref().unwrap_or(&node.host_name)
+                });
+                self.following = Some(Following::open(node, now));
+                self.words.say(Level::Warn, &format!("incident: {causes}"));
+                let mut posted = self.board.posted();
+                posted.agent.incidents += 1;
+                posted.agent.incident_open = true;
+            }
+            Turn::Reopened => {
+                self.words
+                    .say(Level::Warn, &format!("the incident is not over: {causes}"));
+                self.board.posted().agent.incident_open = true;
+            }
+            Turn::Joined(cause) => {
+                self.words
+                    .say(Level::Warn, &format!("incident: {} as well", cause.name()));
+            }
+            Turn::Closed => {
+                self.board.posted().agent.incident_open = false;
+                return self.close_incident(now);
+            }
+            Turn::Same => return Ok(()),
+        }
+        // What holds the memory at this moment is what is asked for.
+        self.turn()
+    }
+
+    fn close_incident(&mut self, now: Timestamp) -> anyhow::Result<()> {
+        self.turn()?;
+        let last = self.last_report();
+        if let (Some(following), Some(last)) = (&mut self.following, last) {
+            following.close(now, &last);
+        }
+        self.words.say(Level::Info, "the incident is over");
+        self.keep_incident(true);
+        // The file is complete: a reboot now loses nothing of it.
+        self.recorder.flush();
+        Ok(())
+    }
+
+    /// Writes the report of the incident that is open anew.
+    fn rewrite(&mut self) -> anyhow::Result<()> {
+        let Some(opened) = self.following.as_ref().and_then(|it| it.state().opened) else {
+            return Ok(());
+        };
+        let since = opened
+            .checked_sub(self.config.trigger.before)
+            .unwrap_or(opened);
+        let report = match self.recorder.between(since, Timestamp::now()) {
+            Ok(capture) => capture.report_of(OWNERS),
+            Err(error) => {
+                self.words.say(
+                    Level::Error,
+                    &format!("the incident cannot be told whole: {error}"),
+                );
+                match self.last_report() {
+                    Some(report) => report,
+                    None => return Ok(()),
+                }
+            }
+        };
+        let goes_on = self.triggers.goes_on();
+        let causes = self.triggers.causes().clone();
+        let Some(following) = &mut self.following else {
+            return Ok(());
+        };
+        let known = following.report().map(|it| about(&it));
+        let news = known.as_ref() != Some(&about(&report)) && goes_on;
+        following.update(report, &causes, goes_on);
+        self.keep_incident(news);
+        Ok(())
+    }
+
+    /// To disk first, then one line for the log, then wherever it is sent.
+    fn keep_incident(&mut self, news: bool) {
+        let Some(report) = self.following.as_ref().and_then(Following::report) else {
+            return;
+        };
+        if let Some(folder) = &self.folder {
+            match folder.keep(&report) {
+                Ok(kept) => self.board.hit_times("incidents", kept.gone.len() as u64),
+                Err(error) => {
+                    self.board.hit("incidents_failed");
+                    self.words.say(
+                        Level::Error,
+                        &format!("the incident is not on disk: {error:#}"),
+                    );
+                }
+            }
+        }
+        if !news {
+            return;
+        }
+        let state = report.incident.as_ref();
+        let over = state.is_some_and(|it| it.closed.is_some());
+        let recovered = report.recovery.as_ref().map(|it| it.headline.as_str());
+        let headline = match (over, recovered) {
+            (true, Some(recovered)) => recovered,
+            _ => &report.verdict.headline,
+        };
+        let id = state.map_or("", |it| &it.id);
+        self.words.say(Level::Warn, &format!("{id}: {headline}"));
+        if let Some(courier) = &self.courier
+            && !courier.send(report)
+        {
+            self.board.hit("exports_waiting");
+        }
+    }
+
+    fn last_report(&self) -> Option<Report> {
+        let text = self.board.posted().report.clone()?;
+        serde_json::from_slice(&text).ok()
+    }
+}
+
+/// What is news about an incident.
+fn about(report: &Report) -> (Kind, Option<String>) {
+    let culprit = report.culprits.first();
+    (
+        report.verdict.kind,
+        culprit.map(|culprit| culprit.holder.owner.name.clone()),
+    )
+}
+
+/// Largest growth of one owner in bytes a minute: of sockets that it has forgotten, and of all of whoever is accused of a leak.
+fn growth(report: &Report) -> u64 {
+    let memory = &report.tcp_memory;
+    let (Some(since), Some(until)) = (memory.growth_since, memory.found_at) else {
+        return 0;
+    };
+    let seconds = until.duration_since(since).as_secs_f64();
+    if seconds <= 0.0 {
+        return 0;
+    }
+    let mut grown: BTreeMap<&str, i64> = BTreeMap::new();
+    for holder in &report.holders {
+        let states = holder.states.iter();
+        let forgotten = states.filter(|part| FORGOTTEN.contains(&part.state.as_str()));
+        let sum = forgotten
+            .filter_map(|part| part.growth_bytes)
+            .fold(0, i64::saturating_add);
+        grown.insert(&holder.owner.name, sum);
+    }
+    if report.verdict.kind == Kind::TcpMemLeak {
+        for culprit in &report.culprits {
+            let all = culprit.holder.growth_bytes.unwrap_or(0);
+            let of = grown.entry(&culprit.holder.owner.name).or_default();
+            *of = all.max(*of);
+        }
+    }
+    let most = grown.into_values().max().unwrap_or(0).max(0);
+    (most as f64 * 60.0 / seconds) as u64
+}
