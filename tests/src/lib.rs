@@ -2,6 +2,7 @@
 //! what tcpress reports with what the kernel itself counted. tcpress is started as a program and its JSON is
 //! read; only what breaks its probes on purpose, or says what it looks up in a kernel, knows it from inside.
 
+pub mod agent;
 pub mod bench;
 pub mod bpf;
 pub mod btf;

@@ -106,6 +106,12 @@ impl Pod {
         format!("{}/{}", self.namespace, self.name)
     }
 
+    /// Its namespace and its name.
+    #[must_use]
+    pub fn names(&self) -> (&str, &str) {
+        (&self.namespace, &self.name)
+    }
+
     /// The folder of the workload's cgroup.
     #[must_use]
     pub fn scope(&self) -> &Path {

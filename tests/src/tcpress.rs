@@ -176,6 +176,11 @@ impl Running {
         self.0.stop(libc::SIGINT, ENDING)
     }
 
+    /// Ends it by SIGTERM.
+    pub fn terminate(self) -> Result<Finished> {
+        self.0.stop(libc::SIGTERM, ENDING)
+    }
+
     /// Kills it: it has no time for any last word.
     pub fn kill(self) -> Result<()> {
         self.0.stop(libc::SIGKILL, ENDING).map(drop)
@@ -224,4 +229,16 @@ pub fn parse_lines(finished: &Finished) -> Result<Vec<Value>> {
     lines
         .map(|line| serde_json::from_str(line).with_context(|| format!("no JSON: {line}")))
         .collect()
+}
+
+/// What an agent answers to one line on its socket.
+pub fn ask(socket: &Path, line: &str) -> Result<Value> {
+    use std::io::{Read as _, Write as _};
+    let mut stream = std::os::unix::net::UnixStream::connect(socket)?;
+    stream.set_read_timeout(Some(ENDING))?;
+    stream.write_all(line.as_bytes())?;
+    stream.write_all(b"\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    serde_json::from_str(&answer).with_context(|| answer)
 }

@@ -1,6 +1,7 @@
 //! Scenarios: each makes its pods, provokes something, lets tcpress look, and compares what it says with the kernel's own counters.
 //! Each runs in a process of its own, so that a panic or a hang is the failure of that one only.
 
+mod agent;
 mod bad_input;
 mod broken;
 pub(crate) mod churn;
@@ -145,6 +146,8 @@ pub const ALL: &[Scenario] = &[
     scenario("netns_gone", 120, life::netns_gone),
     scenario("windows_in_a_row", 300, windows::windows_in_a_row).once(),
     scenario("top", 300, live::top).once(),
+    scenario("agent_counts", 1800, agent::agent_counts).once(),
+    scenario("agent_incident", 300, agent::agent_incident).once(),
     scenario("netns_many", 120, crowd::netns_many).once(),
     scenario("many_sockets", 5400, crowd::many_sockets)
         .counting()

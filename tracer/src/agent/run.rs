@@ -143,17 +143,7 @@ impl Agent {
         };
         let now = Instant::now();
         let recorder = recorder(&config, &words)?;
-        let folder = config.incidents.path.as_deref().map(|path| {
-            let most = usize::try_from(config.incidents.max_reports).unwrap_or(usize::MAX);
-            Folder::open(path, most, config.incidents.max_size)
-        });
-        let folder = match folder.transpose() {
-            Ok(folder) => folder,
-            Err(error) => {
-                words.say(Level::Error, &format!("incidents are not kept: {error:#}"));
-                None
-            }
-        };
+        let folder = folder(&config, &words);
         Ok(Self {
             triggers: Triggers::new(Thresholds::from(&config.trigger)),
             board: Arc::new(Board::new(ledger, figures, Arc::clone(&words))),
@@ -225,6 +215,11 @@ impl Agent {
 
     fn post_detached(&self, why: String) {
         let mut posted = self.board.posted();
+        if posted.agent.detached.as_ref() == Some(&why) {
+            return;
+        }
+        // It has begun, and does what it is told: whoever started it need not wait.
+        self.setup.notifier.ready(&format!("detached: {why}"));
         posted.agent.attached = false;
         posted.ready = Err(format!("detached: {why}"));
         posted.agent.detached = Some(why);
@@ -369,7 +364,18 @@ impl Agent {
         if !reload.needs_restart.is_empty() {
             said += &format!("; waits for a restart: {}", list(&reload.needs_restart));
         }
-        self.config = reload.config;
+        let before = std::mem::replace(&mut self.config, reload.config);
+        if before.incidents != self.config.incidents {
+            self.folder = folder(&self.config, &self.words);
+        }
+        // Its files may have changed although their names have not.
+        match Courier::start(&self.config.export, &self.words) {
+            Ok(courier) => self.replace(courier),
+            Err(error) => self.words.say(
+                Level::Error,
+                &format!("{error:#}: reports are sent as before"),
+            ),
+        }
         self.words.set(self.config.log.clone());
         self.triggers.set(Thresholds::from(&self.config.trigger));
         let budget = usize::try_from(self.config.metrics.series_budget).unwrap_or(usize::MAX);
@@ -391,6 +397,15 @@ impl Agent {
         self.words.say(Level::Info, &said);
         self.setup.notifier.ready(&said);
         self.switch()
+    }
+
+    /// Another courier, who goes on where the one before was.
+    fn replace(&mut self, courier: Option<Courier>) {
+        let sums = self.courier.as_ref().map(Courier::sums).unwrap_or_default();
+        self.courier = courier;
+        if let Some(courier) = &self.courier {
+            courier.go_on(sums);
+        }
     }
 
     fn end(mut self) -> anyhow::Result<()> {
@@ -430,6 +445,19 @@ fn recorder(config: &Config, words: &Words) -> anyhow::Result<Recorder> {
         }
     });
     Recorder::new(minutes, log).context("cannot start the thread that writes the recording")
+}
+
+/// The folder of incidents, or none where it cannot be had.
+fn folder(config: &Config, words: &Words) -> Option<Folder> {
+    let incidents = &config.incidents;
+    let most = usize::try_from(incidents.max_reports).unwrap_or(usize::MAX);
+    match Folder::open(incidents.path.as_deref()?, most, incidents.max_size) {
+        Ok(folder) => Some(folder),
+        Err(error) => {
+            words.say(Level::Error, &format!("incidents are not kept: {error:#}"));
+            None
+        }
+    }
 }
 
 fn list(names: &[&str]) -> String {

@@ -6,6 +6,7 @@ mod completions;
 mod doctor;
 mod export;
 mod follow;
+mod local;
 mod man;
 mod merge;
 mod observe;
@@ -179,7 +180,7 @@ impl Paths {
 }
 
 /// Bounds of what the kernel programs keep.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Args)]
 struct Bounds {
     /// Kernel memory for the maps; 16 MiB and 64 KiB for each possible CPU by default. The sizes below
     /// follow from it unless they are given.

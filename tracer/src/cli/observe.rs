@@ -39,6 +39,11 @@ pub(super) struct Watching {
 }
 
 impl Watching {
+    /// Whether nothing is asked for that an agent which counts already would have to be asked for before.
+    pub(super) fn is_usual(&self) -> bool {
+        !self.no_bpf && !self.selfcheck && self.bounds == Bounds::default()
+    }
+
     /// Attaches as many probes as this kernel takes, and says so; else why not.
     pub(super) fn open(&self, paths: &Paths, sources: &Sources) -> Result<Watch, String> {
         if self.no_bpf {

@@ -8,6 +8,7 @@ use std::{
 
 use super::{
     Paths, follow,
+    local::Local,
     observe::{Watching, begin, window},
     past::Past,
     print::{Printer, Printing},
@@ -44,6 +45,8 @@ pub(super) struct Args {
     until_recovered: bool,
     #[command(flatten)]
     past: Past,
+    #[command(flatten)]
+    local: Local,
 }
 
 pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
@@ -64,6 +67,9 @@ pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> 
             "--until-recovered needs windows in which something is counted: give a --duration above 0"
         );
         follow::until_recovered(paths, args, before).await?
+    } else if let Some(mut report) = args.local.report(&args.watching).await {
+        report.recovery = before.map(|before| recovery::compare(&before, &report));
+        (report, ExitCode::SUCCESS)
     } else {
         let (observation, node, _) = window(paths, &args.watching).await?;
         let mut report = observation.report(&node, args.printing.view.owners_wanted());

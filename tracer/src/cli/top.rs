@@ -18,6 +18,7 @@ use tokio::{
 
 use super::{
     Bounds, Paths,
+    local::Local,
     observe::{begin, open_watch},
     on_one_thread,
     view::Colour,
@@ -56,6 +57,8 @@ pub(super) struct Args {
     color: Colour,
     #[command(flatten)]
     bounds: Bounds,
+    #[command(flatten)]
+    local: Local,
 }
 
 fn interval(text: &str) -> Result<Duration, String> {
@@ -133,6 +136,22 @@ async fn watch(
 ) -> anyhow::Result<ExitCode> {
     let say = |words: &str| drop(send.send(Message::Words(words.to_owned())));
     let report = |report: Report| drop(send.send(Message::Report(Box::new(report))));
+    let usual = !args.no_bpf && args.bounds == Bounds::default();
+    let agent = match usual {
+        true => args.local.follow().await,
+        false => None,
+    };
+    if let Some(mut agent) = agent {
+        say("asking the agent of this node: its windows are shown");
+        loop {
+            let line = tokio::select! {
+                _ = &mut stopped => return Ok(ExitCode::SUCCESS),
+                line = agent.line() => line.context("the agent of this node does not answer any more")?,
+            };
+            let line = line.context("the agent of this node has ended")?;
+            report(serde_json::from_slice(&line).context("the agent's report is not understood")?);
+        }
+    }
     say("reading sockets");
     let mut begun = begin(paths, SINGLY_UP_TO, &Progress::new(&say))?;
     let node = begun.node.clone();

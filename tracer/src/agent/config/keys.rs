@@ -119,7 +119,7 @@ pub static KEYS: [Key; 50] = [
     key("trigger.recover", true, |c| Slot::Time(&mut c.trigger.recover, secs(1..=DAY), OrOff::No),
         "An incident is over when nothing was beyond its mark for so long."),
     key("trigger.cool_down", true, |c| Slot::Time(&mut c.trigger.cool_down, secs(0..=DAY), OrOff::No),
-        "After its end, none begins for so long."),
+        "What comes back within so long after its end is the same incident."),
     key("trigger.before", true, |c| Slot::Time(&mut c.trigger.before, secs(0..=3600), OrOff::No),
         "How much of the time before the trigger its report covers. At most `recorder.minutes`."),
     key("incidents.path", false, |c| Slot::Path(&mut c.incidents.path),

@@ -163,7 +163,7 @@ pub struct Trigger {
     pub hold: Duration,
     /// How long none may hold before the incident is over.
     pub recover: Duration,
-    /// After the end of an incident none begins for that long.
+    /// What comes back within that long after the end of an incident is the same one.
     pub cool_down: Duration,
     /// How much of the time before the trigger the report covers.
     pub before: Duration,

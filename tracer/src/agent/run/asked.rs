@@ -62,7 +62,10 @@ impl Agent {
             Asked::Status { reply } => {
                 let _ = reply.send(self.status().map_err(|error| error.to_string()));
             }
-            Asked::Follow { lines } => self.followers.add(lines),
+            Asked::Follow { lines } => {
+                self.followers.add(lines);
+                self.next_turn = self.next_turn.min(Instant::now() + self.interval());
+            }
         }
         Ok(())
     }

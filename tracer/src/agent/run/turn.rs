@@ -16,6 +16,8 @@ use crate::{
     session::Observation,
 };
 
+/// Between two turns while somebody watches each of them.
+const WATCHED: Duration = Duration::from_secs(2);
 /// States of sockets that their application has forgotten, or the kernel has still to finish.
 const FORGOTTEN: [&str; 5] = [
     "CLOSE-WAIT",
@@ -33,6 +35,10 @@ impl Agent {
         let interval = match hurry {
             true => scan.interval_under_pressure,
             false => scan.interval,
+        };
+        let interval = match self.followers.is_empty() {
+            true => interval,
+            false => interval.min(WATCHED),
         };
         interval * self.budget.stretch()
     }
