@@ -32,10 +32,15 @@ pub struct Page(BTreeMap<String, f64>);
 impl Agent {
     /// Starts one whose files lie in `folder`, with more keys as `KEY=VALUE`, and waits until it counts.
     pub fn start(folder: &Path, keys: &[&str]) -> Result<Self> {
+        Self::start_with(folder, "", keys)
+    }
+
+    /// The same with other options besides.
+    pub fn start_with(folder: &Path, options: &str, keys: &[&str]) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let file = |name: &str| folder.join(name).display().to_string();
         let mut words = vec![
-            "agent".to_owned(),
+            format!("agent {options}"),
             // Software emulation is slow, and no budget is on trial here.
             "--set limits.cpu=1.0".to_owned(),
             format!("--set http.listen={ADDRESS}"),
@@ -48,15 +53,34 @@ impl Agent {
         words.extend(keys.iter().map(|key| format!("--set {key}")));
         let running = tcpress::call(&words.join(" ")).start()?;
         running.said(ATTACHED, |line| line.contains("tracing: "))?;
-        Ok(Self {
+        let agent = Self {
             running,
             folder: folder.to_owned(),
-        })
+        };
+        let end = Instant::now() + ANSWER;
+        while let Err(error) = get("/readyz") {
+            if Instant::now() > end {
+                return Err(error.context("the agent does not become ready"));
+            }
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(agent)
     }
 
     /// Waits for a line on its standard error.
     pub fn said(&self, wait: Duration, found: impl Fn(&str) -> bool) -> Result<String> {
         self.running.said(wait, found)
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.running.pid()
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: libc::c_int) -> Result<()> {
+        crate::sys::signal(self.pid(), signal).context("cannot signal the agent")
     }
 
     /// Ends it as the system would.
@@ -69,7 +93,7 @@ impl Agent {
         self.running.kill()
     }
 
-    /// What it takes of memory now, in bytes.
+    /// Its page of metrics.
     pub fn page(&self) -> Result<Page> {
         page()
     }

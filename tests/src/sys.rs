@@ -1,9 +1,12 @@
 //! The system calls that the lab needs and the standard library lacks: namespaces, signals, polling and a few
 //! socket options. Each wrapper checks its return value and gives an `io::Error`.
 
+use std::ffi::CString;
 use std::io;
 use std::net::SocketAddrV4;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -240,4 +243,44 @@ pub fn die_with_parent() -> io::Result<()> {
 pub fn is_root() -> bool {
     // SAFETY: geteuid cannot fail and touches no memory.
     unsafe { libc::geteuid() == 0 }
+}
+
+/// Sets the wall clock forward, as an administrator or a time service may at any moment.
+pub fn set_clock_forward(by: Duration) -> io::Result<()> {
+    let mut now = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: the struct is ours.
+    cvt(unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut now) })?;
+    now.tv_sec += libc::time_t::try_from(by.as_secs()).map_err(io::Error::other)?;
+    // SAFETY: the same.
+    cvt(unsafe { libc::clock_settime(libc::CLOCK_REALTIME, &raw const now) }).map(drop)
+}
+
+/// Mounts a tmpfs.
+pub fn mount_tmpfs(at: &Path, options: &str) -> io::Result<()> {
+    let (at, options) = (path(at)?, CString::new(options)?);
+    // SAFETY: all strings end with a zero and outlive the call.
+    cvt(unsafe {
+        libc::mount(
+            c"tmpfs".as_ptr(),
+            at.as_ptr(),
+            c"tmpfs".as_ptr(),
+            0,
+            options.as_ptr().cast(),
+        )
+    })
+    .map(drop)
+}
+
+/// Unmounts what is mounted there.
+pub fn unmount(at: &Path) -> io::Result<()> {
+    let at = path(at)?;
+    // SAFETY: the string ends with a zero and outlives the call.
+    cvt(unsafe { libc::umount(at.as_ptr()) }).map(drop)
+}
+
+fn path(path: &Path) -> io::Result<CString> {
+    Ok(CString::new(path.as_os_str().as_bytes())?)
 }

@@ -176,6 +176,12 @@ impl Running {
         self.0.stop(libc::SIGINT, ENDING)
     }
 
+    /// Its process id.
+    #[must_use]
+    pub fn pid(&self) -> u32 {
+        self.0.pid()
+    }
+
     /// Ends it by SIGTERM.
     pub fn terminate(self) -> Result<Finished> {
         self.0.stop(libc::SIGTERM, ENDING)

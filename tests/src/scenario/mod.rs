@@ -147,6 +147,7 @@ pub const ALL: &[Scenario] = &[
     scenario("windows_in_a_row", 300, windows::windows_in_a_row).once(),
     scenario("top", 300, live::top).once(),
     scenario("agent_counts", 1800, agent::agent_counts).once(),
+    scenario("agent_faults", 900, agent::agent_faults).once(),
     scenario("agent_incident", 300, agent::agent_incident).once(),
     scenario("netns_many", 120, crowd::netns_many).once(),
     scenario("many_sockets", 5400, crowd::many_sockets)

@@ -135,7 +135,7 @@ impl Agent {
         let budget = usize::try_from(config.metrics.series_budget).unwrap_or(usize::MAX);
         let ledger = Ledger::new(budget, config.metrics.owner_grace);
         let courier = Courier::start(&config.export, &words)?;
-        let figures = AgentFigures {
+        let mut figures = AgentFigures {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: Some(Timestamp::now()),
             exports: courier.as_ref().map(|_| Exports::default()),
@@ -144,14 +144,32 @@ impl Agent {
         let now = Instant::now();
         let recorder = recorder(&config, &words)?;
         let folder = folder(&config, &words);
+        let mut triggers = Triggers::new(Thresholds::from(&config.trigger));
+        let last = folder.as_ref().map(Folder::last).transpose();
+        let last = last.unwrap_or_else(|error| {
+            words.say(
+                Level::Warn,
+                &format!("the last incident is not known: {error:#}"),
+            );
+            None
+        });
+        let following = last.flatten().and_then(Following::resume);
+        if let Some(following) = &following {
+            triggers.resume();
+            figures.incident_open = true;
+            words.say(
+                Level::Warn,
+                &format!("{} was open when the agent ended", following.state().id),
+            );
+        }
         Ok(Self {
-            triggers: Triggers::new(Thresholds::from(&config.trigger)),
+            triggers,
             board: Arc::new(Board::new(ledger, figures, Arc::clone(&words))),
             counting: Counting::default(),
             budget: Budget::new(now),
             questions: Questions::default(),
             followers: Followers::default(),
-            following: None,
+            following,
             began: now,
             next_turn: now + config.scan.interval,
             hurry_until: now,

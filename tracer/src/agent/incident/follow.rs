@@ -32,6 +32,16 @@ impl Following {
         }
     }
 
+    /// The one that an agent that ended before left open; `None` where it is over, or nobody followed it.
+    #[must_use]
+    pub fn resume(report: Report) -> Option<Self> {
+        let state = report.incident.clone()?;
+        (state.opened.is_some() && state.closed.is_none()).then_some(Self {
+            state,
+            report: Some(report),
+        })
+    }
+
     /// What it is known by, and how it stands.
     #[must_use]
     pub const fn state(&self) -> &IncidentState {
@@ -88,7 +98,7 @@ mod tests {
         following.update(quiet.clone(), &causes, false);
         let open = following.report().unwrap();
         assert_eq!(open.verdict, height.verdict);
-        let state = open.incident.unwrap();
+        let state = open.incident.clone().unwrap();
         assert_eq!((state.opened, state.closed), (Some(at(1)), None));
         assert_eq!(state.causes, ["refusals", "pressure"]);
 
@@ -97,7 +107,7 @@ mod tests {
         assert_eq!(over.verdict, height.verdict, "the culprit is still named");
         let closed = over.incident.clone().unwrap();
         assert_eq!((closed.id, closed.closed), (state.id.clone(), Some(at(40))));
-        let recovery = over.recovery.unwrap();
+        let recovery = over.recovery.clone().unwrap();
         assert_eq!(recovery.kind, Kind::TcpMemLeak);
         assert_eq!(recovery.recovered, Some(true));
 
@@ -107,5 +117,11 @@ mod tests {
         assert_eq!(again.recovery, None);
         assert_eq!(again.incident.unwrap().closed, None);
         assert_ne!(Following::open("node-7", at(2)).state().id, state.id);
+
+        // Whoever comes after goes on with one that is open, and with no other.
+        assert!(Following::resume(over).is_none());
+        let resumed = Following::resume(open.clone()).unwrap();
+        assert_eq!(resumed.report(), Some(open));
+        assert!(Following::resume(quiet).is_none());
     }
 }

@@ -180,8 +180,8 @@ impl Agent {
         if let (Some(following), Some(last)) = (&mut self.following, last) {
             following.close(now, &last);
         }
-        self.words.say(Level::Info, "the incident is over");
         self.keep_incident(true);
+        self.words.say(Level::Info, "the incident is over");
         // The file is complete: a reboot now loses nothing of it.
         self.recorder.flush();
         Ok(())

@@ -174,6 +174,11 @@ impl Triggers {
         }
     }
 
+    /// An incident is open that began before: it is over when nothing is above its lower line for long enough from the first sample on.
+    pub const fn resume(&mut self) {
+        self.state = State::Open { calm_since: None };
+    }
+
     /// Other lines from now on; an incident that is open goes on.
     pub fn set(&mut self, thresholds: Thresholds) {
         self.recent.hold(thresholds.hold);

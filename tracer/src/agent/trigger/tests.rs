@@ -172,6 +172,23 @@ fn a_sample_counts_what_keys_did() {
 }
 
 #[test]
+fn one_that_was_open_before_is_over_when_nothing_is_the_matter() {
+    let mut triggers = Triggers::new(thresholds());
+    triggers.resume();
+    assert!(triggers.is_open());
+    let mut look = |second| {
+        let at = Duration::from_secs(second);
+        triggers.look(&Sample {
+            at,
+            ..Sample::default()
+        })
+    };
+    assert_eq!(look(0), Turn::Same);
+    assert_eq!(look(9), Turn::Same);
+    assert_eq!(look(10), Turn::Closed);
+}
+
+#[test]
 fn a_line_of_0_is_none() {
     let mut never = Triggers::new(Thresholds {
         refusals_per_second: 0.0,
