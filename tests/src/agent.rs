@@ -132,17 +132,23 @@ impl Agent {
     }
 }
 
-/// What a path answers with status 200.
+/// What a path of the agent answers with status 200.
 pub fn get(path: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(ADDRESS).context("nobody listens")?;
+    get_from(ADDRESS, path)
+}
+
+/// What a path answers with status 200, in HTTP/1.0: whole, and not in chunks.
+pub fn get_from(address: &str, path: &str) -> Result<String> {
+    let mut stream = TcpStream::connect(address).context("nobody listens")?;
     stream.set_read_timeout(Some(ANSWER))?;
-    let head = format!("GET {path} HTTP/1.1\r\nHost: {ADDRESS}\r\nConnection: close\r\n\r\n");
+    let version = if address == ADDRESS { "1.1" } else { "1.0" };
+    let head = format!("GET {path} HTTP/{version}\r\nHost: {address}\r\nConnection: close\r\n\r\n");
     stream.write_all(head.as_bytes())?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").context("no head")?;
     let status = head.lines().next().unwrap_or_default();
-    if !status.starts_with("HTTP/1.1 200") {
+    if status.split(' ').nth(1) != Some("200") {
         bail!("{path}: {status}");
     }
     Ok(body.to_owned())

@@ -21,6 +21,7 @@ mod owners;
 mod recorded;
 mod recovery;
 mod runner;
+mod scraped;
 mod signals;
 mod stalls;
 mod storm;
@@ -78,7 +79,10 @@ impl Scenario {
 }
 
 /// Those that run only where somebody names them.
-pub const ON_DEMAND: &[Scenario] = &[scenario("stalls", 5400, stalls::stalls)];
+pub const ON_DEMAND: &[Scenario] = &[
+    scenario("stalls", 5400, stalls::stalls),
+    scenario("agent_scraped", 5400, scraped::agent_scraped),
+];
 
 /// All others, in the order in which they run.
 pub const ALL: &[Scenario] = &[

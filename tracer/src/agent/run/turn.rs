@@ -300,3 +300,34 @@ fn growth(report: &Report) -> u64 {
     let most = grown.into_values().max().unwrap_or(0).max(0);
     (most as f64 * 60.0 / seconds) as u64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::tests::{fixture::Fixture, incident::incident};
+
+    #[test]
+    fn growth_is_that_of_whoever_forgets_in_a_minute() {
+        let report = incident().report();
+        // A leak that grew by 23,700,000 bytes in the ten seconds between two listings.
+        assert_eq!(growth(&report), 23_700_000 * 6);
+        // Nobody is accused: only sockets in CLOSE-WAIT, which grew by 22,800,000.
+        let mut unjudged = report.clone();
+        unjudged.verdict.kind = Kind::Inconclusive;
+        assert_eq!(growth(&unjudged), 22_800_000 * 6);
+        // One listing knows no growth.
+        unjudged.tcp_memory.growth_since = None;
+        assert_eq!(growth(&unjudged), 0);
+        assert_eq!(growth(&Fixture::quiet().report()), 0);
+    }
+
+    #[test]
+    fn another_culprit_is_news_and_other_figures_are_none() {
+        let report = incident().report();
+        let mut later = report.clone();
+        later.culprits[0].holder.held_bytes += 1;
+        assert_eq!(about(&later), about(&report));
+        later.culprits.clear();
+        assert_ne!(about(&later), about(&report));
+    }
+}
