@@ -13,6 +13,7 @@ mod flavour;
 mod flood;
 mod full;
 mod held;
+mod idle;
 mod life;
 mod limits;
 mod live;
@@ -82,6 +83,7 @@ impl Scenario {
 pub const ON_DEMAND: &[Scenario] = &[
     scenario("stalls", 5400, stalls::stalls),
     scenario("agent_scraped", 5400, scraped::agent_scraped),
+    scenario("agent_idle", 5400, idle::agent_idle),
 ];
 
 /// All others, in the order in which they run.

@@ -1,0 +1,82 @@
+//! What the agent takes while nothing happens, on a node with many pods and many sockets.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::Outcome;
+use super::flood::slow_reader;
+use crate::agent::Agent;
+use crate::check::Checks;
+use crate::network::Network;
+use crate::pod::Pod;
+
+/// Pods; `TCPRESS_AGENT_PODS` asks for another number.
+const PODS: usize = 200;
+/// Sockets of one of them.
+const SOCKETS: usize = 10_000;
+/// How long it is watched: two windows of the default length.
+const WATCHED: Duration = Duration::from_secs(120);
+/// Most resident memory, in bytes.
+const MOST_RESIDENT: f64 = (32 << 20) as f64;
+/// Most CPU time in a second, in seconds, where an instruction is a nanosecond (`--icount`).
+const MOST_CPU: f64 = 0.005;
+
+/// Memory and CPU time of an agent with default windows, beside pods that do nothing. Its CPU time means something only with `--icount`.
+pub(super) fn agent_idle() -> Result<Outcome> {
+    let pods = std::env::var("TCPRESS_AGENT_PODS")
+        .ok()
+        .map(|it| it.parse());
+    let pods: usize = pods.transpose()?.unwrap_or(PODS);
+    let network = Network::new()?;
+    let mut living = Vec::new();
+    for number in 0..pods {
+        let pod = Pod::new(&network, "idle", &format!("pod-{number}"))?;
+        let reader = slow_reader(&pod)?;
+        living.push((pod, reader));
+    }
+    let crowd = match living.first() {
+        Some((pod, _)) => Some(pod.recipe(&format!("crowd --sockets {SOCKETS}"))?),
+        None => None,
+    };
+    for crowd in &crowd {
+        crowd.done(Duration::from_secs(1200))?;
+    }
+    let folder = PathBuf::from("/tmp/lab-agent-idle");
+    let _ = std::fs::remove_dir_all(&folder);
+    let agent = Agent::start(&folder, &[])?;
+    // The first window is short and lists everything.
+    std::thread::sleep(Duration::from_secs(30));
+    let (before, begun) = (agent.page()?, Instant::now());
+    std::thread::sleep(WATCHED);
+    let (after, lasted) = (agent.page()?, begun.elapsed().as_secs_f64());
+    let cpu = |page: &crate::agent::Page| page.sum("tcpress_agent_cpu_seconds_total", &[]);
+    let resident = after.sum("tcpress_agent_resident_bytes", &[]);
+    let rate = (cpu(&after) - cpu(&before)) / lasted;
+    let sum = |name: &str| after.sum(name, &[]);
+    println!(
+        "lab: {pods} pods, {} sockets held by owners; {:.1} MiB resident, {:.2} ms of CPU time a second over {lasted:.0} s with a window each {} s, \
+         {} descriptors, {} series; the last listing took {:.0} ms",
+        sum("tcpress_sockets"),
+        resident / f64::from(1 << 20),
+        rate * 1000.0,
+        sum("tcpress_scan_interval_seconds"),
+        sum("tcpress_agent_open_files"),
+        sum("tcpress_series"),
+        sum("tcpress_scan_seconds") * 1000.0,
+    );
+    let mut checks = Checks::new();
+    checks.that(sum("tcpress_sockets") >= SOCKETS as f64, || {
+        "not all sockets were seen".to_owned()
+    });
+    checks.that(resident <= MOST_RESIDENT, || {
+        format!("{resident} bytes are resident")
+    });
+    checks.that(rate <= MOST_CPU, || {
+        format!("{rate} s of CPU time a second")
+    });
+    agent.stop()?;
+    checks.finish()?;
+    Ok(Outcome::Pass)
+}
