@@ -40,7 +40,7 @@ pub(super) fn agent_idle() -> Result<Outcome> {
         Some((pod, _)) => Some(pod.recipe(&format!("crowd --sockets {SOCKETS}"))?),
         None => None,
     };
-    for crowd in &crowd {
+    if let Some(crowd) = &crowd {
         crowd.done(Duration::from_secs(1200))?;
     }
     let folder = PathBuf::from("/tmp/lab-agent-idle");

@@ -66,8 +66,10 @@ pub(super) fn agent_scraped() -> Result<Outcome> {
     checks.that(kernel.refusals() >= storm, || {
         format!("only {} refusals", kernel.refusals())
     });
-    let of =
-        |name: &str, more: &str| format!("sum({name}{{namespace=\"storm\",pod=\"slow\"{more}}})");
+    // A counter that never rose has no series.
+    let of = |name: &str, more: &str| {
+        format!("sum({name}{{namespace=\"storm\",pod=\"slow\"{more}}}) or vector(0)")
+    };
     let all = of("tcpress_refusals_total", "");
     wait("all refusals", || {
         Ok(value(&all)? == Some(kernel.refusals() as f64))
