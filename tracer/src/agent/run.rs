@@ -31,6 +31,7 @@ use super::{
     ledger::{AgentFigures, Exports, Ledger},
     metrics,
     notify::Notifier,
+    own,
     recorder::{Log, Recorder},
     socket::{Asked, Followers, Listener},
     trigger::{Sample, Thresholds, Triggers, Turn},
@@ -252,6 +253,7 @@ impl Agent {
         {
             super::privileges::drop_all(keep)?;
         }
+        own::give_back();
         let status = match &traced {
             Ok(probes) => format!("tracing: {probes} probes"),
             Err(why) => format!("not tracing: {why}; answering from counters"),

@@ -56,6 +56,8 @@ impl Agent {
         let capture = observation.capture(node, OWNERS);
         let report = capture.report();
         self.post(&observation, &report, cost)?;
+        let listed = observation.was_listed();
+        drop(observation);
         if let Err(error) = self.recorder.take(capture) {
             self.board.hit("recorder");
             self.words
@@ -83,6 +85,9 @@ impl Agent {
         posted.agent.exports = self.courier.as_ref().map(|it| it.sums());
         drop(posted);
         self.textfile();
+        if listed {
+            own::give_back();
+        }
         Ok(())
     }
 
