@@ -34,7 +34,7 @@ use super::{
     own,
     recorder::{Log, Recorder},
     socket::{Asked, Followers, Listener},
-    trigger::{Sample, Thresholds, Triggers, Turn},
+    trigger::{Sample, Triggers, Turn},
     words::Words,
 };
 use crate::indicators::{Sockstat, TcpMemory};
@@ -86,38 +86,49 @@ struct Agent {
 /// # Errors
 /// When something is configured that cannot be had, or counting breaks down.
 pub async fn run(setup: Setup) -> anyhow::Result<()> {
-    let mut terminated = signal(SignalKind::terminate())?;
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    let mut hung_up = signal(SignalKind::hangup())?;
-    let (asks, mut asked) = mpsc::channel(WAITING);
     let mut agent = Agent::new(setup)?;
-    let mut servers = JoinSet::new();
-    let server = agent.serve(asks, &mut servers)?;
-    agent.switch()?;
-    let mut next = Instant::now();
-    loop {
-        next = (next + TICK).max(Instant::now() + TICK / 2);
-        let stopped = loop {
-            tokio::select! {
-                rested = agent.counting.rest(next) => {
-                    rested?;
-                    break false;
+    let done = agent.work().await;
+    // Whatever ended it, what is recorded goes to disk.
+    let ended = agent.end(done.is_ok());
+    done.and(ended)
+}
+
+impl Agent {
+    /// Turns until the system asks it to end.
+    async fn work(&mut self) -> anyhow::Result<()> {
+        let agent = self;
+        let mut terminated = signal(SignalKind::terminate())?;
+        let mut interrupted = signal(SignalKind::interrupt())?;
+        let mut hung_up = signal(SignalKind::hangup())?;
+        let (asks, mut asked) = mpsc::channel(WAITING);
+        let mut servers = JoinSet::new();
+        let server = agent.serve(asks, &mut servers)?;
+        agent.switch()?;
+        let mut next = Instant::now();
+        loop {
+            next = (next + TICK).max(Instant::now() + TICK / 2);
+            let stopped = loop {
+                tokio::select! {
+                    rested = agent.counting.rest(next) => {
+                        rested?;
+                        break false;
+                    }
+                    Some(ask) = asked.recv() => agent.hear(ask)?,
+                    () = told(&mut hung_up) => agent.reload(server.as_deref())?,
+                    () = told(&mut terminated) => break true,
+                    () = told(&mut interrupted) => break true,
+                    Some(ended) = servers.join_next() => {
+                        ended.context("a server of the agent panicked")??;
+                    }
                 }
-                Some(ask) = asked.recv() => agent.hear(ask)?,
-                () = told(&mut hung_up) => agent.reload(server.as_deref())?,
-                () = told(&mut terminated) => break true,
-                () = told(&mut interrupted) => break true,
-                Some(ended) = servers.join_next() => {
-                    ended.context("a server of the agent panicked")??;
-                }
+            };
+            if stopped {
+                break;
             }
-        };
-        if stopped {
-            break;
+            agent.tick()?;
         }
-        agent.tick()?;
+        Ok(())
     }
-    agent.end()
 }
 
 async fn told(signal: &mut Signal) {
@@ -145,7 +156,7 @@ impl Agent {
         let now = Instant::now();
         let recorder = recorder(&config, &words)?;
         let folder = folder(&config, &words);
-        let mut triggers = Triggers::new(Thresholds::from(&config.trigger));
+        let mut triggers = Triggers::new(config.trigger.clone());
         let last = folder.as_ref().map(Folder::last).transpose();
         let last = last.unwrap_or_else(|error| {
             words.say(
@@ -304,7 +315,7 @@ impl Agent {
             ..Sample::default()
         };
         if let Some(deltas) = &tick.deltas {
-            sample.count(deltas, self.triggers.thresholds().stall_p99);
+            sample.count(deltas, self.triggers.lines().stall_p99);
             let owner_of = |key: &_| self.counting.owner_of(key);
             self.board.posted().ledger.count(since, deltas, &owner_of);
         }
@@ -397,7 +408,7 @@ impl Agent {
             ),
         }
         self.words.set(self.config.log.clone());
-        self.triggers.set(Thresholds::from(&self.config.trigger));
+        self.triggers.set(self.config.trigger.clone());
         let budget = usize::try_from(self.config.metrics.series_budget).unwrap_or(usize::MAX);
         self.board
             .posted()
@@ -428,15 +439,17 @@ impl Agent {
         }
     }
 
-    fn end(mut self) -> anyhow::Result<()> {
+    /// Tells what the last window still has, if counting is sound, and waits until the recording is on disk.
+    fn end(mut self, sound: bool) -> anyhow::Result<()> {
         self.setup.notifier.stopping();
-        if self.counting.is_on() {
-            self.turn()?;
-        }
+        let last = match sound && self.counting.is_on() {
+            true => self.turn(),
+            false => Ok(()),
+        };
         self.counting.stop();
         self.recorder.close();
         self.words.say(Level::Info, "ended");
-        Ok(())
+        last
     }
 }
 

@@ -13,7 +13,7 @@ use recent::Recent;
 use tracer_common::{TallyValue, tally::count};
 
 use crate::{
-    agent::config,
+    agent::config::Trigger as Lines,
     aggregate::{Delta, stall, steps},
     sums::SaturatingSum as _,
 };
@@ -21,32 +21,9 @@ use crate::{
 /// From this part of a line on downwards, what was above it counts as recovered.
 const RELEASE: f64 = 0.8;
 
-/// What raises an incident; a line of 0 is none.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Thresholds {
-    /// Refusals a second, over `hold`.
-    pub refusals_per_second: f64,
-    /// Allocated TCP memory over the pressure line.
-    pub fill: f64,
-    /// Whether it raises one that the node comes under memory pressure.
-    pub pressure: bool,
-    /// Whether connections do that are ended for want of memory.
-    pub out_of_memory: bool,
-    /// Time that one prune of a hundred keeps the CPU at least, over `hold`.
-    pub stall_p99: Duration,
-    /// Growth of what one owner holds in forgotten sockets, in bytes a minute.
-    pub growth_per_minute: u64,
-    /// How long it must last.
-    pub hold: Duration,
-    /// How long it must be over.
-    pub recover: Duration,
-    /// How long after the end a new one is the same one.
-    pub cool_down: Duration,
-}
-
-impl Thresholds {
-    /// Whether this can raise one at all.
-    fn watches(&self, cause: Cause) -> bool {
+impl Lines {
+    /// Whether this can raise an incident at all: a line of 0 is none.
+    fn watch(&self, cause: Cause) -> bool {
         match cause {
             Cause::Refusals => self.refusals_per_second > 0.0,
             Cause::Fill => self.fill > 0.0,
@@ -54,34 +31,6 @@ impl Thresholds {
             Cause::OutOfMemory => self.out_of_memory,
             Cause::Stalls => !self.stall_p99.is_zero(),
             Cause::Growth => self.growth_per_minute > 0,
-        }
-    }
-}
-
-impl From<&config::Trigger> for Thresholds {
-    fn from(config: &config::Trigger) -> Self {
-        let config::Trigger {
-            refusals_per_second,
-            fill,
-            pressure,
-            out_of_memory,
-            stall_p99,
-            growth_per_minute,
-            hold,
-            recover,
-            cool_down,
-            before: _,
-        } = *config;
-        Self {
-            refusals_per_second,
-            fill,
-            pressure,
-            out_of_memory,
-            stall_p99,
-            growth_per_minute,
-            hold,
-            recover,
-            cool_down,
         }
     }
 }
@@ -95,7 +44,7 @@ pub struct Sample {
     pub refused: u64,
     /// Connections ended for want of memory since.
     pub aborts: u64,
-    /// Calls that pruned since, and those of them that took at least [`Thresholds::stall_p99`].
+    /// Calls that pruned since, and those of them that took at least `stall_p99`.
     pub stalls: [u64; 2],
     /// Times that the node came under pressure since.
     pub pressures: u64,
@@ -152,7 +101,7 @@ enum State {
 /// The state of all triggers.
 #[derive(Clone, Debug)]
 pub struct Triggers {
-    thresholds: Thresholds,
+    lines: Lines,
     recent: Recent,
     state: State,
     /// What raised the incident, and what joined.
@@ -164,10 +113,10 @@ pub struct Triggers {
 impl Triggers {
     /// Nothing has happened yet.
     #[must_use]
-    pub fn new(thresholds: Thresholds) -> Self {
+    pub fn new(lines: Lines) -> Self {
         Self {
-            recent: Recent::new(thresholds.hold),
-            thresholds,
+            recent: Recent::new(lines.hold),
+            lines,
             state: State::Quiet,
             causes: BTreeSet::new(),
             growth_per_minute: 0,
@@ -180,15 +129,15 @@ impl Triggers {
     }
 
     /// Other lines from now on; an incident that is open goes on.
-    pub fn set(&mut self, thresholds: Thresholds) {
-        self.recent.hold(thresholds.hold);
-        self.thresholds = thresholds;
+    pub fn set(&mut self, lines: Lines) {
+        self.recent.hold(lines.hold);
+        self.lines = lines;
     }
 
     /// The lines.
     #[must_use]
-    pub const fn thresholds(&self) -> &Thresholds {
-        &self.thresholds
+    pub const fn lines(&self) -> &Lines {
+        &self.lines
     }
 
     /// Takes over how fast the owner that grows fastest in forgotten sockets does, as the last listing of sockets told.
@@ -221,7 +170,7 @@ impl Triggers {
         match self.state {
             State::Quiet => self.raise(raised, Turn::Opened),
             State::Cooling(since) => {
-                let soon = sample.at.saturating_sub(since) < self.thresholds.cool_down;
+                let soon = sample.at.saturating_sub(since) < self.lines.cool_down;
                 if !soon {
                     self.state = State::Quiet;
                     self.causes.clear();
@@ -233,7 +182,7 @@ impl Triggers {
                 let since = calm.then(|| calm_since.unwrap_or(sample.at));
                 self.state = State::Open { calm_since: since };
                 let rested = since.map(|since| sample.at.saturating_sub(since));
-                if rested.is_some_and(|rested| rested >= self.thresholds.recover) {
+                if rested.is_some_and(|rested| rested >= self.lines.recover) {
                     self.state = State::Cooling(sample.at);
                     return Turn::Closed;
                 }
@@ -254,10 +203,10 @@ impl Triggers {
 
     /// What is above this part of its line.
     fn above(&self, part: f64) -> BTreeSet<Cause> {
-        let (lines, recent) = (&self.thresholds, &self.recent);
+        let (lines, recent) = (&self.lines, &self.recent);
         // Of what happens by times it is not asked for how long; it is over when it was not seen for as long.
         let is = |cause: Cause| match cause {
-            _ if !lines.watches(cause) => false,
+            _ if !lines.watch(cause) => false,
             Cause::Refusals => recent.refusals_per_second() >= lines.refusals_per_second * part,
             Cause::Fill => recent
                 .least_fill(part < 1.0)

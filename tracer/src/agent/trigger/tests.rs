@@ -5,8 +5,8 @@ use tracer_common::{
 
 use super::*;
 
-fn thresholds() -> Thresholds {
-    Thresholds {
+fn lines() -> Lines {
+    Lines {
         refusals_per_second: 10.0,
         fill: 0.9,
         pressure: true,
@@ -16,12 +16,13 @@ fn thresholds() -> Thresholds {
         hold: Duration::from_secs(5),
         recover: Duration::from_secs(10),
         cool_down: Duration::from_secs(60),
+        before: Duration::ZERO,
     }
 }
 
 /// One sample a second, each made by the number of its second; what came of each that changed something.
 fn run(seconds: u64, of: impl Fn(u64) -> Sample) -> Vec<(u64, Turn)> {
-    let mut triggers = Triggers::new(thresholds());
+    let mut triggers = Triggers::new(lines());
     let turns = (0..seconds).map(|second| {
         let at = Duration::from_secs(second);
         (second, triggers.look(&Sample { at, ..of(second) }))
@@ -127,7 +128,7 @@ fn single_moments_raise_one_at_once_and_others_join() {
 
 #[test]
 fn growth_is_asked_for_by_the_last_listing() {
-    let mut triggers = Triggers::new(thresholds());
+    let mut triggers = Triggers::new(lines());
     let mut look = |second, growth: Option<u64>| {
         growth.into_iter().for_each(|it| triggers.grow(it));
         let at = Duration::from_secs(second);
@@ -173,7 +174,7 @@ fn a_sample_counts_what_keys_did() {
 
 #[test]
 fn one_that_was_open_before_is_over_when_nothing_is_the_matter() {
-    let mut triggers = Triggers::new(thresholds());
+    let mut triggers = Triggers::new(lines());
     triggers.resume();
     assert!(triggers.is_open());
     let mut look = |second| {
@@ -190,14 +191,14 @@ fn one_that_was_open_before_is_over_when_nothing_is_the_matter() {
 
 #[test]
 fn a_line_of_0_is_none() {
-    let mut never = Triggers::new(Thresholds {
+    let mut never = Triggers::new(Lines {
         refusals_per_second: 0.0,
         fill: 0.0,
         pressure: false,
         out_of_memory: false,
         stall_p99: Duration::ZERO,
         growth_per_minute: 0,
-        ..thresholds()
+        ..lines()
     });
     never.grow(u64::MAX);
     for second in 0..100 {
