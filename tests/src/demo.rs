@@ -7,26 +7,16 @@ use anyhow::Result;
 use serde_json::Value;
 
 use crate::check::Checks;
+use crate::go::Go;
 use crate::netns;
 use crate::network::Network;
 use crate::pod::Pod;
-use crate::recipe::tcp_mem::TcpMem;
+use crate::recipe::tcp_mem::{LEAK, LEAKED_BEFORE, LEAKED_DURING, SMALL, TcpMem};
 use crate::report::{Report, is_pod};
 use crate::scenario::{refuse_on_a_real_node, sweep};
 use crate::snmp::Counters;
 use crate::tcpress;
 
-/// `net.ipv4.tcp_mem` in pages: 12 MiB at most. Well above the reserve of 1 MiB that kernels since 6.1 keep per CPU, and the
-/// pressure limit close to the maximum, so that a refusal for the fair share happens near the maximum too.
-const TCP_MEM: [u64; 3] = [2800, 2950, 3072];
-/// Connections of the leak.
-const LEAK: u32 = 320;
-/// Bytes that each got before the report begins: about 8 pages with overhead, together four fifths of the memory.
-const LEAKED_BEFORE: u32 = 18_200;
-/// Bytes that each is offered then: together more than the memory, each less than its receive buffer.
-const LEAKED_DURING: u32 = 30_000;
-/// The file that lets the leak go on.
-const GO: &str = "/tmp/lab-leak-on";
 /// Before the window ends, senders are stopped this long: the final reading finds the node at rest.
 const REST: Duration = Duration::from_secs(4);
 
@@ -58,20 +48,19 @@ pub fn play(window: Duration, show: bool) -> Result<()> {
     let redis = Pod::new(&network, "cache", "redis-0")?;
     let frontend = Pod::new(&network, "web", "frontend")?;
     let pods = [&leaky, &redis, &frontend];
-    let _limits = TcpMem::set(TCP_MEM[0], TCP_MEM[1], TCP_MEM[2])?;
+    let _limits = TcpMem::small()?;
     tell(&format!(
         "three pods; net.ipv4.tcp_mem is {} {} {} pages",
-        TCP_MEM[0], TCP_MEM[1], TCP_MEM[2]
+        SMALL[0], SMALL[1], SMALL[2]
     ));
 
     let _leak = leaky.recipe("leak-server --listen 0.0.0.0:8080")?;
     let sizes = "--request 16384 --response 32768";
     let _server = redis.recipe(&format!("echo-server --listen 0.0.0.0:6379 {sizes}"))?;
-    // What an earlier run left would let the leak go on too soon; usually there is nothing.
-    let _ = std::fs::remove_file(GO);
+    let go = Go::new("leak");
     let outside = netns::node_recipe(&format!(
         "tun --device uplink --kernel 192.0.2.1 --client 192.0.2.2 --to {} --connections {LEAK} \
-         --do feed:{LEAKED_BEFORE} --do until:{GO} --do feed:{LEAKED_DURING}",
+         --do feed:{LEAKED_BEFORE} --do until:{go} --do feed:{LEAKED_DURING}",
         leaky.endpoint(8080)
     ))?;
     outside.step("feed", Duration::from_secs(60))?;
@@ -104,7 +93,7 @@ pub fn play(window: Duration, show: bool) -> Result<()> {
     std::thread::sleep(Duration::from_secs(2));
 
     tell("shop/leaky leaks on, until the node's TCP memory is full");
-    std::fs::write(GO, "")?;
+    go.give()?;
     if outside.done(left(window.saturating_sub(REST))).is_ok() {
         tell(&format!(
             "after {:.1} s no more is taken",

@@ -12,6 +12,7 @@ pub mod churn;
 pub mod cri;
 pub mod demo;
 pub mod e2e;
+pub mod go;
 pub mod matrix;
 pub mod netns;
 pub mod network;

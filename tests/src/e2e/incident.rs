@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::leaks::{End, Leak, WHOLE, leaky, look, small_tcp_mem};
+use super::leaks::{End, Leak, WHOLE, leaky, look};
 use super::node::{Node, Work};
 use super::pod::Spec;
 use super::scenario::Played;
 use super::truth::{Counted, Truth};
 use crate::check::Checks;
+use crate::recipe::tcp_mem::TcpMem;
 
 /// How long Redis's client is watched before, during and after.
 pub(super) const PHASE: Duration = Duration::from_secs(10);
@@ -26,7 +27,7 @@ pub(super) fn retransmission_timeouts(ends: [&dyn Counted; 2]) -> Result<u64> {
 pub(super) fn incident(node: &Node) -> Result<Played> {
     let leaky = leaky(node, Spec::new("shop/leaky").label("app", "leaky"))?;
     let healthy = node.work(PHASE)?;
-    let _limits = small_tcp_mem()?;
+    let _limits = TcpMem::small()?;
     let leak = Leak::start(0, leaky.endpoint(8080), WHOLE, End::Close)?;
     let (mut suffering, mut timeouts) = (Work::default(), 0);
     let (report, victims) = look(node, &[&leaky], || {

@@ -1,12 +1,11 @@
 //! Leaks that fill the node's TCP memory, each told from the incident by one thing: who leaks, beside whom, how the sockets end, and
 //! what becomes of the leaking pod or of a victim meanwhile.
 
-use std::fs;
 use std::net::SocketAddrV4;
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
 use super::node::{Node, outside, report};
 use super::pod::{NODE, Pod, SHARED, Spec};
@@ -14,13 +13,11 @@ use super::scenario::Played;
 use super::truth::{Counted, Truth, Victims, Watch};
 use crate::cgroup;
 use crate::check::Checks;
+use crate::go::Go;
 use crate::netns::{self, Recipe};
 use crate::recipe::tcp_mem::TcpMem;
 use crate::report::Report;
 
-/// `net.ipv4.tcp_mem` in pages: 12 MiB at most. Well above the reserve of 1 MiB that kernels since 6.1 keep per CPU, and the
-/// pressure limit close to the maximum, so that a refusal for the fair share happens near the maximum too.
-const TCP_MEM: [u64; 3] = [2800, 2950, 3072];
 /// Connections of a leak that has the memory for itself. Each gets [`EARLY_BYTES`] before the window: about 8 pages with overhead,
 /// together more than four fifths of it.
 pub(super) const WHOLE: u32 = 320;
@@ -46,7 +43,7 @@ pub(super) enum End {
 
 /// A leak, fed by clients outside: most of it at once, the rest when it is told to go on.
 pub(super) struct Leak {
-    go: PathBuf,
+    go: Go,
     _early: Recipe,
     late: Recipe,
 }
@@ -59,19 +56,15 @@ impl Leak {
         connections: u32,
         end: End,
     ) -> Result<Self> {
-        let go = PathBuf::from(SHARED).join(format!("leak-{number}"));
-        // An earlier one's would let this one go on too soon.
-        let _ = fs::remove_file(&go);
+        let go = Go::at(Path::new(SHARED).join(format!("leak-{number}")));
         let end = match end {
             End::Close => "close",
             End::Reset => "reset",
         };
         let early = format!("--connections {connections} --do feed:{EARLY_BYTES} --do {end}");
         let early = outside(2 * number, to, &early)?;
-        let late = format!(
-            "--connections {LATE} --do until:{} --do feed:{LATE_BYTES} --do {end}",
-            go.display()
-        );
+        let late =
+            format!("--connections {LATE} --do until:{go} --do feed:{LATE_BYTES} --do {end}");
         let late = outside(2 * number + 1, to, &late)?;
         early.done(PATIENCE)?;
         Ok(Self {
@@ -83,14 +76,9 @@ impl Leak {
 
     /// Lets it go on, until no more is taken.
     pub(super) fn go_on(&self) -> Result<()> {
-        fs::write(&self.go, "").context("cannot give the word")?;
+        self.go.give()?;
         self.late.step("feed", PATIENCE)
     }
-}
-
-/// Sets [`TCP_MEM`] while the result lives.
-pub(super) fn small_tcp_mem() -> Result<TcpMem> {
-    TcpMem::set(TCP_MEM[0], TCP_MEM[1], TCP_MEM[2])
 }
 
 /// What tcpress says while `meanwhile` happens, and who suffers in it; `pods` are watched besides those that stay.
@@ -125,7 +113,7 @@ fn alone(
     end: End,
     meanwhile: impl FnOnce() -> Result<()>,
 ) -> Result<(Report, Victims)> {
-    let _limits = small_tcp_mem()?;
+    let _limits = TcpMem::small()?;
     let leak = Leak::start(0, to, WHOLE, end)?;
     look(node, pods, || {
         leak.go_on()?;
@@ -158,7 +146,7 @@ pub(super) fn honest_holder(node: &Node) -> Result<Played> {
     let leaky = leaky(node, Spec::new("shop/leaky").label("app", "leaky"))?;
     // Until the send queues are full.
     std::thread::sleep(Duration::from_secs(3));
-    let _limits = small_tcp_mem()?;
+    let _limits = TcpMem::small()?;
     let leak = Leak::start(0, leaky.endpoint(8080), WHOLE * 5 / 8, End::Close)?;
     let (report, victims) = look(node, &[&edge, &honest, &leaky], || {
         leak.go_on()?;
@@ -207,7 +195,7 @@ pub(super) fn outside_kubernetes(node: &Node) -> Result<Played> {
 pub(super) fn two_culprits(node: &Node) -> Result<Played> {
     let leaky = leaky(node, Spec::new("shop/leaky").label("app", "leaky"))?;
     let other = self::leaky(node, Spec::new("billing/invoices").label("app", "invoices"))?;
-    let _limits = small_tcp_mem()?;
+    let _limits = TcpMem::small()?;
     let leaks = [(0, &leaky), (1, &other)]
         .map(|(number, pod)| Leak::start(number, pod.endpoint(8080), WHOLE / 2, End::Close));
     let [one, two] = leaks;

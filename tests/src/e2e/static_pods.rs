@@ -11,12 +11,13 @@ use serde_json::{Value, json};
 use super::image;
 use super::incident::{PHASE, retransmission_timeouts, suffered_and_recovered};
 use super::kubelet::{Kubelet, StaticPod, container, manifest};
-use super::leaks::{End, Leak, WHOLE, small_tcp_mem};
+use super::leaks::{End, Leak, WHOLE};
 use super::node::{Work, pages, pages_given_back, report};
 use super::runtime::Runtime;
 use super::scenario::Played;
 use super::truth::{Counted, Truth, Watch};
 use crate::check::Checks;
+use crate::recipe::tcp_mem::TcpMem;
 use crate::report::Report;
 
 /// How long Redis's client may take to be answered as before, on a machine that is busy.
@@ -39,7 +40,7 @@ pub(super) fn play(program: &Path) -> Result<Played> {
     let work = || Work::within(PHASE, || pods.frontend.last("app"));
     let healthy = work()?;
     let before = pages()?;
-    let _limits = small_tcp_mem()?;
+    let _limits = TcpMem::small()?;
     let leak = Leak::start(0, pods.leaky.endpoint(8080), WHOLE, End::Close)?;
     let mut watch = Watch::new(pods.all().map(|pod| pod as &dyn Counted))?;
     let running = report()?;

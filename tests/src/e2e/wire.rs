@@ -13,6 +13,7 @@ use super::pod::{NODE, Pod, SHARED, Spec};
 use super::scenario::Played;
 use super::truth::{Counted, Truth};
 use crate::check::Checks;
+use crate::go::Go;
 use crate::netns;
 use crate::network;
 use crate::process::run;
@@ -107,22 +108,18 @@ impl Drop for Setting {
 /// A pod closes far more connections with unsent data than the node keeps orphans.
 pub(super) fn orphan_flood(node: &Node) -> Result<Played> {
     const KEPT: &str = "40";
-    let go = PathBuf::from(SHARED).join("orphans");
-    let _ = fs::remove_file(&go);
+    let go = Go::at(Path::new(SHARED).join("orphans"));
     let _limit = Setting::new("net/ipv4/tcp_max_orphans", KEPT)?;
     let flooder = node.pod(Spec::new("shop/flooder").label("app", "flooder"))?;
     // Outside, nobody reads. What is left of the flood ends with them, which must go before the pod's network does.
     let _readers = netns::node_recipe("slow-reader --listen 0.0.0.0:7002 --rcvbuf 4096")?;
     let abandon = flooder.recipe(
         "app",
-        &format!(
-            "abandon --to {NODE}:7002 --connections 200 --until {} --pause 20",
-            go.display()
-        ),
+        &format!("abandon --to {NODE}:7002 --connections 200 --until {go} --pause 20"),
     )?;
     abandon.line(PATIENCE, |line| line.contains("\"full\""))?;
     let (report, victims) = look(node, &[&flooder], || {
-        fs::write(&go, "").context("cannot give the word")?;
+        go.give()?;
         abandon.done(PATIENCE)?;
         std::thread::sleep(Duration::from_secs(3));
         Ok(())

@@ -8,6 +8,16 @@ use serde_json::json;
 use super::say;
 use crate::sys;
 
+/// Pages in which a leak of [`LEAK`] connections is soon told: 12 MiB at most. Well above the reserve of 1 MiB that kernels since 6.1 keep
+/// per CPU, and the pressure limit close to the maximum, so that a refusal for the fair share happens near the maximum too.
+pub const SMALL: [u64; 3] = [2800, 2950, 3072];
+/// Connections of such a leak.
+pub const LEAK: u32 = 320;
+/// Bytes that each gets at first: about 8 pages with overhead, together four fifths of the memory.
+pub const LEAKED_BEFORE: u32 = 18_200;
+/// Bytes that each is offered then: together more than the memory, each less than its receive buffer.
+pub const LEAKED_DURING: u32 = 30_000;
+
 const PATH: &str = "/proc/sys/net/ipv4/tcp_mem";
 
 /// Settings of the limits.
@@ -36,6 +46,12 @@ impl TcpMem {
         fs::write(PATH, format!("{low} {pressure} {max}"))
             .with_context(|| format!("cannot write {PATH}"))?;
         Ok(Self { before })
+    }
+
+    /// Sets [`SMALL`].
+    pub fn small() -> Result<Self> {
+        let [low, pressure, max] = SMALL;
+        Self::set(low, pressure, max)
     }
 }
 

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::Outcome;
-use super::flood::{SETTLE, Watch, slow_reader};
+use super::flood::{self, SETTLE, Watch, slow_reader};
+use super::{Outcome, number};
 use crate::check::Checks;
 use crate::churn::{self, Batch, Identity, LabPods, Truth};
 use crate::cri::{Manner, Runtime};
@@ -15,8 +15,8 @@ use crate::tcpress;
 
 /// Where the lab's runtime listens.
 const SOCKET: &str = "/run/lab/cri.sock";
-/// Pods where nobody says how many; 300 are the full size.
-const PODS: usize = 16;
+/// Pods, where `TCPRESS_CHURN` does not say how many; 300 are the full size.
+const PODS: u64 = 16;
 /// Segments of each pod that are refused.
 const SEGMENTS: u64 = 100;
 /// Segments of the pod that is there all the time, for each pod that comes and goes.
@@ -24,17 +24,10 @@ const OF_THE_STAYING: u64 = 10;
 /// Pods that are there at the same time, besides that one.
 const WORKERS: usize = 4;
 
-/// How many pods, the environment may say in `TCPRESS_CHURN`.
-fn pods() -> Result<usize> {
-    match std::env::var("TCPRESS_CHURN") {
-        Ok(text) => text.parse().context("TCPRESS_CHURN is no number"),
-        Err(_) => Ok(PODS),
-    }
-}
-
 /// Pods of the lab alone.
 pub(super) fn churn() -> Result<Outcome> {
-    play(pods()?, &[], "")?;
+    let pods = number("TCPRESS_CHURN", PODS)?;
+    play(pods.try_into()?, &[], "")?;
     Ok(Outcome::Pass)
 }
 
@@ -55,9 +48,7 @@ pub(crate) fn play(pods: usize, others: &[Batch<'_>], options: &str) -> Result<(
     .tracing()?;
     let watch = Watch::new(&staying)?;
     let storm = OF_THE_STAYING * u64::try_from(all)?;
-    let client = staying.outside(&format!(
-        "tun --to 10.99.0.1:7000 --do in-order:20x1000 --do await --do repeat:{storm}x1"
-    ))?;
+    let client = flood::storm(&staying, 1, storm)?;
     let maker = LabPods::new(&runtime);
     let own = Batch {
         maker: &maker,

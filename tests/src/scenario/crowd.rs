@@ -2,13 +2,14 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 
-use super::Outcome;
-use super::flood::{SETTLE, Watch, slow_reader};
+use super::flood::{self, SETTLE, Watch, slow_reader};
 use super::loads::PATIENCE;
+use super::{Outcome, number};
 use crate::check::Checks;
+use crate::go::Go;
 use crate::netns::Recipe;
 use crate::network::Network;
 use crate::pod::Pod;
@@ -20,8 +21,7 @@ use crate::tcpress;
 /// A slow reader in a pod and a client that is refused, both under way.
 fn busy(pod: &Pod) -> Result<[Recipe; 2]> {
     let reader = slow_reader(pod)?;
-    let steps = "--do in-order:20x1000 --do await --do repeat:40x1 --do retry:1x1";
-    let client = pod.outside(&format!("tun --to 10.99.0.1:7000 --connections 2 {steps}"))?;
+    let client = flood::begin(pod, 2, "repeat:40x1 retry:1x1")?;
     Ok([reader, client])
 }
 
@@ -86,33 +86,27 @@ pub(super) fn netns_many() -> Result<Outcome> {
 /// A server with very many connections, each of which holds some memory and is refused once by `tcp_mem`. How many, the environment
 /// may say in `TCPRESS_SOCKETS`.
 pub(super) fn many_sockets() -> Result<Outcome> {
-    let wanted: u64 = match std::env::var("TCPRESS_SOCKETS") {
-        Ok(text) => text.parse().context("TCPRESS_SOCKETS is no number")?,
-        Err(_) => 1_000,
-    };
+    let wanted = number("TCPRESS_SOCKETS", 1_000)?;
     let patience = PATIENCE + Duration::from_millis(100 * wanted);
-    let go = std::env::temp_dir().join("tcpress-lab-crowd");
-    let _ = std::fs::remove_file(&go);
+    let go = Go::new("crowd");
     let network = Network::new()?;
     let pod = Pod::new(&network, "shop", "crowded")?;
     let _server = pod.recipe("leak-server --listen 0.0.0.0:7000")?;
     let client = pod.outside(&format!(
-        "tun --to 10.99.0.1:7000 --connections {wanted} --do in-order:1x1000 --do until:{} --do in-order:4x1000",
-        go.display()
+        "tun --to 10.99.0.1:7000 --connections {wanted} --do in-order:1x1000 --do until:{go} --do in-order:4x1000"
     ))?;
     client.step("in-order", patience)?;
     std::thread::sleep(SETTLE);
     let report = tcpress::call("report -o json --selfcheck --duration 6000s").tracing()?;
     let watch = Watch::new(&pod)?;
     let limits = TcpMem::set(1, 2, 3)?;
-    std::fs::write(&go, "").context("cannot give the word")?;
+    go.give()?;
     client.done(patience)?;
     std::thread::sleep(SETTLE);
     let kernel = watch.grown()?;
     let start = Instant::now();
     let report = report.report()?;
     drop(limits);
-    let _ = std::fs::remove_file(&go);
     let held = report.list("/holders").iter();
     let mut held = held.filter(|holder| is_pod(&holder["owner"], &pod));
     let sockets = held.next().and_then(|holder| holder["sockets"].as_u64());

@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, bail};
 
 use super::Outcome;
-use super::flood::{SETTLE, Watch, slow_reader};
+use super::flood::{self, SETTLE, Watch, slow_reader};
 use super::loads::PATIENCE;
 use crate::bpf;
 use crate::check::Checks;
+use crate::go::Go;
 use crate::network::Network;
 use crate::pod::Pod;
 use crate::report::is_pod;
@@ -21,9 +22,7 @@ pub(super) fn dying_sockets() -> Result<Outcome> {
     let reader = slow_reader(&pod)?;
     let report = tcpress::report("")?;
     let watch = Watch::new(&pod)?;
-    let client = pod.outside(
-        "tun --to 10.99.0.1:7000 --connections 4 --do in-order:20x1000 --do await --do repeat:2000x1",
-    )?;
+    let client = flood::storm(&pod, 4, 8_000)?;
     wait_for_refusals(&watch, 200)?;
     sys::signal(reader.pid(), libc::SIGKILL)?;
     client.done(PATIENCE)?;
@@ -42,24 +41,21 @@ pub(super) fn dying_sockets() -> Result<Outcome> {
 /// it. They are counted with the time, and by the pod that closed them.
 pub(super) fn orphans() -> Result<Outcome> {
     const CONNECTIONS: u64 = 7;
-    let go = std::env::temp_dir().join("tcpress-lab-orphans");
-    let _ = std::fs::remove_file(&go);
+    let go = Go::new("orphans");
     let network = Network::new()?;
     let pod = Pod::new(&network, "shop", "parent")?;
     let _server = pod.recipe("leak-server --listen 0.0.0.0:8080")?;
     let abandon = pod.recipe(&format!(
-        "abandon --to {} --connections {CONNECTIONS} --until {}",
-        pod.endpoint(8080),
-        go.display()
+        "abandon --to {} --connections {CONNECTIONS} --until {go}",
+        pod.endpoint(8080)
     ))?;
     abandon.step("full", PATIENCE)?;
     let report = tcpress::report("")?;
-    std::fs::write(&go, "")?;
+    go.give()?;
     abandon.done(PATIENCE)?;
     // tcpress looks every second.
     std::thread::sleep(Duration::from_secs(3));
     let report = report.report()?;
-    let _ = std::fs::remove_file(&go);
     let mut checks = Checks::new();
     let moments = report.list("/timeline").iter();
     let last = moments.filter_map(|it| it["orphans"].as_u64()).next_back();
@@ -89,9 +85,7 @@ pub(super) fn killed() -> Result<Outcome> {
     let first = tcpress::report("")?;
     let during = bpf::programs()?;
     let watch = Watch::new(&pod)?;
-    let client = pod.outside(
-        "tun --to 10.99.0.1:7000 --connections 2 --do in-order:20x1000 --do await --do repeat:3000x1",
-    )?;
+    let client = flood::storm(&pod, 2, 6_000)?;
     wait_for_refusals(&watch, 200)?;
     first.kill()?;
     client.done(PATIENCE)?;

@@ -14,7 +14,7 @@ const FLOOD: Duration = Duration::from_secs(60);
 /// After the last segment the kernel needs a moment for its own timers and acknowledgements.
 pub(super) const SETTLE: Duration = Duration::from_millis(300);
 /// The server's address on the TUN device.
-pub(super) const SERVER: &str = "10.99.0.1:7000";
+const SERVER: &str = "10.99.0.1:7000";
 
 /// A slow reader in `pod` whose connections shrink their buffer below what is queued once 20 kB are.
 pub(super) fn slow_reader(pod: &Pod) -> Result<Recipe> {
@@ -23,21 +23,39 @@ pub(super) fn slow_reader(pod: &Pod) -> Result<Recipe> {
 
 /// Connections to the slow reader with a full, shrunk queue: every further segment is refused. Then the steps, one word each.
 /// Returns when they are done; the client stays silent until it is dropped.
-pub(super) fn flood(pod: &Pod, connections: u16, steps: &str) -> Result<Recipe> {
-    start(
-        pod,
-        &format!("--connections {connections} --do in-order:20x1000 --do await"),
-        steps,
-    )
+pub(super) fn flood(pod: &Pod, connections: u64, steps: &str) -> Result<Recipe> {
+    finish(begin(pod, connections, steps)?)
 }
 
 /// The same with other settings and without filling the queue first.
 pub(super) fn start(pod: &Pod, settings: &str, steps: &str) -> Result<Recipe> {
+    finish(client(pod, settings, steps)?)
+}
+
+/// As [`flood`], but returns at once.
+pub(super) fn begin(pod: &Pod, connections: u64, steps: &str) -> Result<Recipe> {
+    let full = format!("--connections {connections} --do in-order:20x1000 --do await");
+    client(pod, &full, steps)
+}
+
+/// So many refusals, as fast as they can be had; returns at once.
+pub(super) fn storm(pod: &Pod, connections: u64, refusals: u64) -> Result<Recipe> {
+    begin(
+        pod,
+        connections,
+        &format!("repeat:{}x1", refusals / connections),
+    )
+}
+
+fn client(pod: &Pod, settings: &str, steps: &str) -> Result<Recipe> {
     let steps: String = steps
         .split_ascii_whitespace()
         .map(|step| format!(" --do {step}"))
         .collect();
-    let client = pod.outside(&format!("tun --to {SERVER} {settings}{steps}"))?;
+    pod.outside(&format!("tun --to {SERVER} {settings}{steps}"))
+}
+
+fn finish(client: Recipe) -> Result<Recipe> {
     client.done(FLOOD).context("the flood did not end")?;
     std::thread::sleep(SETTLE);
     Ok(client)

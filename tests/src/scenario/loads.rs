@@ -1,12 +1,12 @@
 //! Loads that several scenarios share, each with its own counters. They are made while tcpress looks, and end at rest.
 
-use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use serde_json::Value;
 
 use super::flood::{SETTLE, slow_reader, start};
+use crate::go::Go;
 use crate::pod::Pod;
 use crate::recipe::tcp_mem::TcpMem;
 
@@ -38,28 +38,24 @@ pub(super) fn unheard(deaf: &Pod, requests: u64) -> Result<()> {
 /// Segments for a socket whose lock is held, some of them with a wrong checksum, which is no full backlog: `TCPBacklogDrop`.
 /// Returns what the reader says of the 1000 bytes that it gets.
 pub(super) fn full_backlog(busy: &Pod) -> Result<Value> {
-    let go = Path::new("/tmp/tcpress-lab-backlog");
-    let _ = std::fs::remove_file(go);
+    let go = Go::new("backlog");
     let server = busy.recipe("held-lock --listen 0.0.0.0:7000")?;
     let client = busy.outside(&format!(
-        "tun --to 10.99.0.1:7000 --do in-order:1x1000 --do until:{} --do corrupt:20x500 \
-         --do ascending:3000x1+1 --do corrupt:20x500",
-        go.display()
+        "tun --to 10.99.0.1:7000 --do in-order:1x1000 --do until:{go} --do corrupt:20x500 \
+         --do ascending:3000x1+1 --do corrupt:20x500"
     ))?;
     server.done(PATIENCE)?;
-    std::fs::write(go, "").context("cannot give the word")?;
+    go.give()?;
     client.done(PATIENCE)?;
     std::thread::sleep(SETTLE);
     let read = server.stop()?;
     std::thread::sleep(SETTLE);
-    let _ = std::fs::remove_file(go);
     Ok(read)
 }
 
 /// Senders that close with unsent data while TCP memory is over its limit: `TCPAbortOnMemory`, as many as there are connections. The node comes under pressure and leaves it again: `TCPMemoryPressures` and its `Chrono`.
 pub(super) fn abandoned(pod: &Pod, connections: u64) -> Result<()> {
-    let go = Path::new("/tmp/tcpress-lab-abandon");
-    let _ = std::fs::remove_file(go);
+    let go = Go::new("abandon");
     let sizes = "--request 20000 --response 20000";
     let mut traffic = vec![
         pod.recipe("leak-server --listen 0.0.0.0:8080")?,
@@ -71,16 +67,15 @@ pub(super) fn abandoned(pod: &Pod, connections: u64) -> Result<()> {
     );
     traffic.push(pod.recipe(&ask)?);
     let abandon = pod.recipe(&format!(
-        "abandon --to {} --connections {connections} --until {}",
-        pod.endpoint(8080),
-        go.display()
+        "abandon --to {} --connections {connections} --until {go}",
+        pod.endpoint(8080)
     ))?;
     abandon.step("full", PATIENCE)?;
     let limits = TcpMem::set(1, 2, 3)?;
     // Those who talk already may have what they need; who begins now must ask for memory.
     traffic.push(pod.recipe(&ask)?);
     std::thread::sleep(Duration::from_millis(500));
-    std::fs::write(go, "").context("cannot give the word")?;
+    go.give()?;
     abandon.done(PATIENCE)?;
     std::thread::sleep(Duration::from_millis(500));
     drop(limits);
@@ -89,6 +84,5 @@ pub(super) fn abandoned(pod: &Pod, connections: u64) -> Result<()> {
     pod.cut()?;
     std::thread::sleep(SETTLE);
     drop(traffic);
-    let _ = std::fs::remove_file(go);
     Ok(())
 }

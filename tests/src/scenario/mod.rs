@@ -13,7 +13,7 @@ mod flavour;
 mod flood;
 mod full;
 mod held;
-mod idle;
+mod leak;
 mod life;
 mod limits;
 mod live;
@@ -22,7 +22,6 @@ mod owners;
 mod recorded;
 mod recovery;
 mod runner;
-mod scraped;
 mod signals;
 mod stalls;
 mod storm;
@@ -33,7 +32,7 @@ mod windows;
 
 pub use runner::{Results, list, refuse_on_a_real_node, run_all, run_each, run_one, sweep};
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 /// How a scenario that did not fail ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -79,11 +78,21 @@ impl Scenario {
     }
 }
 
+/// A number that the environment may say.
+fn number(variable: &str, otherwise: u64) -> Result<u64> {
+    match std::env::var(variable) {
+        Ok(text) => text
+            .parse()
+            .with_context(|| format!("{variable} is no number")),
+        Err(_) => Ok(otherwise),
+    }
+}
+
 /// Those that run only where somebody names them.
 pub const ON_DEMAND: &[Scenario] = &[
     scenario("stalls", 5400, stalls::stalls),
-    scenario("agent_scraped", 5400, scraped::agent_scraped),
-    scenario("agent_idle", 5400, idle::agent_idle),
+    scenario("agent_scraped", 5400, agent::scraped::agent_scraped),
+    scenario("agent_idle", 5400, agent::idle::agent_idle),
 ];
 
 /// All others, in the order in which they run.
@@ -152,9 +161,9 @@ pub const ALL: &[Scenario] = &[
     scenario("netns_gone", 120, life::netns_gone),
     scenario("windows_in_a_row", 300, windows::windows_in_a_row).once(),
     scenario("top", 300, live::top).once(),
-    scenario("agent_counts", 1800, agent::agent_counts).once(),
-    scenario("agent_faults", 900, agent::agent_faults).once(),
-    scenario("agent_incident", 300, agent::agent_incident).once(),
+    scenario("agent_counts", 1800, agent::counts::agent_counts).once(),
+    scenario("agent_faults", 900, agent::faults::agent_faults).once(),
+    scenario("agent_incident", 300, agent::incident::agent_incident).once(),
     scenario("netns_many", 120, crowd::netns_many).once(),
     scenario("many_sockets", 5400, crowd::many_sockets)
         .counting()

@@ -6,17 +6,15 @@ use std::fs;
 use anyhow::{Context, Result};
 
 use super::Outcome;
-use super::flood::{SETTLE, Watch, flood, slow_reader};
+use super::flood::{self, SETTLE, Watch, flood, slow_reader};
 use super::loads::PATIENCE;
 use crate::check::Checks;
+use crate::go::Go;
 use crate::network::Network;
 use crate::pod::Pod;
 use crate::recipe::tcp_mem::TcpMem;
 use crate::report::is_pod;
 use crate::{sys, tcpress};
-
-/// The file that lets a client go on.
-const GO: &str = "/tmp/tcpress-lab-owners";
 
 /// A server starts in one pod, accepts, and goes on in another, listener and all: what it accepted before stays with the first pod
 /// (so does a socket that is passed on by its descriptor), what it accepts afterwards is charged to the second.
@@ -55,23 +53,20 @@ pub(super) fn passed_sockets() -> Result<Outcome> {
     let network = Network::new()?;
     let front = Pod::new(&network, "shop", "front")?;
     let back = Pod::new(&network, "shop", "back")?;
-    let _ = fs::remove_file(GO);
+    let go = Go::new("owners");
     let reader = slow_reader(&front)?;
     let report = tcpress::report("")?;
     let watch = Watch::new(&front)?;
-    let client = front.outside(&format!(
-        "tun --to 10.99.0.1:7000 --do in-order:20x1000 --do await --do until:{GO} --do repeat:12x100"
-    ))?;
+    let client = flood::begin(&front, 1, &format!("until:{go} repeat:12x100"))?;
     client.step("await", PATIENCE)?;
     let _taker = back.recipe(&format!("take-over --from {}", reader.pid()))?;
     sys::signal(reader.pid(), libc::SIGKILL)?;
     std::thread::sleep(SETTLE);
-    fs::write(GO, "").context("cannot give the word")?;
+    go.give()?;
     client.done(PATIENCE)?;
     std::thread::sleep(SETTLE);
     let kernel = watch.grown()?;
     let report = report.report()?;
-    let _ = fs::remove_file(GO);
     let mut checks = Checks::new();
     checks.equal("the kernel's TCPOFODrop", kernel.get("TCPOFODrop"), 12);
     report.check_refusals(&mut checks, &front, &kernel);
@@ -94,23 +89,22 @@ pub(super) fn passed_sockets() -> Result<Outcome> {
 pub(super) fn not_accepted() -> Result<Outcome> {
     let network = Network::new()?;
     let pod = Pod::new(&network, "shop", "deaf")?;
-    let _ = fs::remove_file(GO);
+    let go = Go::new("owners");
     let _listener = pod.recipe("deaf-listener --listen 0.0.0.0:7000 --backlog 100")?;
     let client = pod.outside(&format!(
-        "tun --to 10.99.0.1:7000 --connections 60 --do in-order:20x1000 --do until:{GO} --do in-order:20x1000"
+        "tun --to 10.99.0.1:7000 --connections 60 --do in-order:20x1000 --do until:{go} --do in-order:20x1000"
     ))?;
     client.step("in-order", PATIENCE)?;
     std::thread::sleep(SETTLE);
     let report = tcpress::report("")?;
     let watch = Watch::new(&pod)?;
     let limits = TcpMem::set(1, 2, 3)?;
-    fs::write(GO, "").context("cannot give the word")?;
+    go.give()?;
     client.done(PATIENCE)?;
     std::thread::sleep(SETTLE);
     let kernel = watch.grown()?;
     let report = report.report()?;
     drop(limits);
-    let _ = fs::remove_file(GO);
     let mut checks = Checks::new();
     checks.above_zero("the kernel's refusals", kernel.refusals());
     report.check_refusals(&mut checks, &pod, &kernel);

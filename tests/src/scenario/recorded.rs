@@ -1,18 +1,16 @@
 //! A capture of a leak: replayed, it gives the report that was printed beside it. Both are left in the shared folder, for whoever wants to
 //! replay it elsewhere.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, path::Path};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::Outcome;
+use super::leak::Leak;
 use crate::{
     check::Checks, network::Network, pod::Pod, recipe::tcp_mem::TcpMem, report::Report, tcpress,
 };
 
-/// Pages of `net.ipv4.tcp_mem`; see the demo for why.
-const TCP_MEM: [u64; 3] = [2800, 2950, 3072];
-const GO: &str = "/tmp/lab-recorded-on";
 /// Where results are handed out of the machine.
 const OUT: &str = "/share/out";
 
@@ -23,19 +21,13 @@ pub(super) fn recorded() -> Result<Outcome> {
     let printed = format!("{OUT}/recorded.json");
     let network = Network::new()?;
     let leaky = Pod::new(&network, "shop", "leaky")?;
-    let _limits = TcpMem::set(TCP_MEM[0], TCP_MEM[1], TCP_MEM[2])?;
-    let leak = leaky.recipe("leak-server --listen 0.0.0.0:8080")?;
-    let _ = fs::remove_file(GO);
-    let outside = leaky.outside(&format!(
-        "tun --to 10.99.0.1:8080 --connections 320 --do feed:18200 --do until:{GO} --do feed:30000"
-    ))?;
-    outside.step("feed", Duration::from_secs(60))?;
+    let _limits = TcpMem::small()?;
+    let leak = Leak::start(&leaky)?;
     let words = format!("record {capture} -o json --out {printed} --duration 5s");
     let running = tcpress::call(&words).tracing()?;
-    fs::write(GO, "").context("cannot give the word")?;
+    leak.go_on()?;
     running.finish()?.expect_code(0)?;
-    drop((outside, leak));
-    let _ = fs::remove_file(GO);
+    drop(leak);
 
     let replayed = tcpress::call(&format!("replay {capture} -o json")).run()?;
     replayed.expect_code(0)?;

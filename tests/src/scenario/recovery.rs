@@ -1,18 +1,15 @@
 //! A leak is followed until it has recovered.
 
-use std::{fs, time::Duration};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use super::Outcome;
+use super::leak::Leak;
 use crate::{
     check::Checks, network::Network, pod::Pod, recipe::tcp_mem::TcpMem, report::is_pod, tcpress,
 };
 
-/// Pages of `net.ipv4.tcp_mem`; see the demo for why.
-const TCP_MEM: [u64; 3] = [2800, 2950, 3072];
-/// The file that lets the leak go on.
-const GO: &str = "/tmp/lab-recovery-on";
 /// How long a window may take to say what it found, tracing begun.
 const FOUND: Duration = Duration::from_secs(40);
 
@@ -20,19 +17,12 @@ const FOUND: Duration = Duration::from_secs(40);
 pub(super) fn recovers() -> Result<Outcome> {
     let network = Network::new()?;
     let leaky = Pod::new(&network, "shop", "leaky")?;
-    let _limits = TcpMem::set(TCP_MEM[0], TCP_MEM[1], TCP_MEM[2])?;
-    let leak = leaky.recipe("leak-server --listen 0.0.0.0:8080")?;
-    let _ = fs::remove_file(GO);
-    let outside = leaky.outside(&format!(
-        "tun --to 10.99.0.1:8080 --connections 320 --do feed:18200 --do until:{GO} --do feed:30000"
-    ))?;
-    outside.step("feed", Duration::from_secs(60))?;
+    let _limits = TcpMem::small()?;
+    let leak = Leak::start(&leaky)?;
     let running = tcpress::call("report -o json --duration 3s --until-recovered").tracing()?;
-    fs::write(GO, "").context("cannot give the word")?;
+    leak.go_on()?;
     let found = running.said(FOUND, |line| line.starts_with("found:"))?;
-    outside.stop()?;
     leak.stop()?;
-    let _ = fs::remove_file(GO);
     let report = tcpress::parse(&running.finish()?)?;
 
     let mut checks = Checks::new();

@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde_json::Value;
 
 use super::Outcome;
-use super::flood::{Watch, count, flood, slow_reader};
+use super::flood::{Watch, count, flood, slow_reader, storm};
 use crate::check::Checks;
 use crate::network::Network;
 use crate::pod::Pod;
@@ -76,8 +76,7 @@ pub(super) fn rate_limit() -> Result<Outcome> {
     let (_first, _second) = (slow_reader(&loud)?, slow_reader(&quiet)?);
     let trace = tcpress::call("trace -o ndjson").tracing()?;
     let (loud_watch, quiet_watch) = (Watch::new(&loud)?, Watch::new(&quiet)?);
-    let _noise = loud
-        .outside("tun --to 10.99.0.1:7000 --do in-order:20x1000 --do await --do repeat:8000x1")?;
+    let _noise = storm(&loud, 1, 8_000)?;
     let _client = flood(&quiet, 1, "repeat:3x1")?;
     let deadline = Instant::now() + Duration::from_secs(60);
     while loud_watch.grown()?.get("TCPOFODrop") < 8_000 && Instant::now() < deadline {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 
-use super::Outcome;
-use super::flood::{SERVER, SETTLE, Watch, slow_reader};
+use super::flood::{self, SETTLE, Watch, slow_reader};
+use super::{Outcome, number};
 use crate::check::Checks;
 use crate::network::Network;
 use crate::pod::Pod;
@@ -158,19 +158,13 @@ pub(super) fn loaded() -> Result<Outcome> {
 /// environment may say in `TCPRESS_STORM`.
 pub(super) fn storm() -> Result<Outcome> {
     const CONNECTIONS: u64 = 4;
-    let wanted: u64 = match std::env::var("TCPRESS_STORM") {
-        Ok(text) => text.parse().context("TCPRESS_STORM is no number")?,
-        Err(_) => 20_000,
-    };
+    let wanted = number("TCPRESS_STORM", 20_000)?;
     let network = Network::new()?;
     let slow = Pod::new(&network, "storm", "slow")?;
     let _reader = slow_reader(&slow)?;
     let report = tcpress::call("report -o json --selfcheck --duration 6000s").tracing()?;
     let watch = Watch::new(&slow)?;
-    let client = slow.outside(&format!(
-        "tun --to {SERVER} --connections {CONNECTIONS} --do in-order:20x1000 --do await --do repeat:{}x1",
-        wanted / CONNECTIONS
-    ))?;
+    let client = flood::storm(&slow, CONNECTIONS, wanted)?;
     let start = Instant::now();
     client.done(Duration::from_secs(5200))?;
     let took = start.elapsed();

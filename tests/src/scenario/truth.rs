@@ -12,6 +12,7 @@ use super::flood::{SETTLE, Watch};
 use super::loads::PATIENCE;
 use crate::cgroup;
 use crate::check::Checks;
+use crate::go::Go;
 use crate::network::Network;
 use crate::pod::Pod;
 use crate::recipe::tcp_mem::TcpMem;
@@ -21,9 +22,6 @@ use crate::tcpress;
 
 /// Bytes that a full cgroup may seem to have left: a batch of a charge, and the reserves of two processors.
 const RESERVES: u64 = (3 * 64) << 12;
-
-/// The file that lets a client go on.
-const GO: &str = "/tmp/tcpress-lab-truth";
 
 /// Every refusal and every prune of the pod must carry this limit and detail, and none may be unknown.
 fn check_label(
@@ -62,7 +60,7 @@ fn evidence<'a>(
 /// Connections that hold some memory, each far below its own buffer, then limits of `tcp_mem`, then more of the same. In order,
 /// because some kernels make room for what is out of order out of what is.
 fn under_tcp_mem(pod: &Pod, idle: bool, limits: (u64, u64, u64)) -> Result<Delta> {
-    let _ = fs::remove_file(GO);
+    let go = Go::new("truth");
     let mut recipes = vec![pod.recipe("leak-server --listen 0.0.0.0:7000")?];
     if idle {
         // Sockets that hold nothing make everyone's fair share small.
@@ -72,19 +70,18 @@ fn under_tcp_mem(pod: &Pod, idle: bool, limits: (u64, u64, u64)) -> Result<Delta
         ))?);
     }
     let client = pod.outside(&format!(
-        "tun --to 10.99.0.1:7000 --connections 60 --do in-order:20x1000 --do until:{GO} --do in-order:20x1000"
+        "tun --to 10.99.0.1:7000 --connections 60 --do in-order:20x1000 --do until:{go} --do in-order:20x1000"
     ))?;
     client.step("in-order", PATIENCE)?;
     std::thread::sleep(SETTLE);
     let watch = Watch::new(pod)?;
     let (low, pressure, max) = limits;
     let limits = TcpMem::set(low, pressure, max)?;
-    fs::write(GO, "").context("cannot give the word")?;
+    go.give()?;
     client.done(PATIENCE)?;
     std::thread::sleep(SETTLE);
     let kernel = watch.grown()?;
     drop(limits);
-    let _ = fs::remove_file(GO);
     Ok(kernel)
 }
 
@@ -180,21 +177,20 @@ pub(super) fn memcg_process() -> Result<Outcome> {
             "the memory controller is not in the v2 hierarchy".into(),
         ));
     }
-    let _ = fs::remove_file(GO);
+    let go = Go::new("truth");
     let recipe = pod.recipe(&format!(
-        "repair --refusals 4 --writes 3000 --room 64000000 --until {GO}"
+        "repair --refusals 4 --writes 3000 --room 64000000 --until {go}"
     ))?;
     spare(&slice)?;
     let report = tcpress::report("")?;
     let watch = Watch::new(&pod)?;
     limit_memory(&slice, 2 * RESERVES)?;
-    fs::write(GO, "").context("cannot give the word")?;
+    go.give()?;
     let done = recipe.done(PATIENCE)?;
     std::thread::sleep(SETTLE);
     let kernel = watch.grown()?;
     let report = report.report()?;
     fs::write(slice.join("memory.max"), "max")?;
-    let _ = fs::remove_file(GO);
     let mut checks = Checks::new();
     checks.equal(
         "refused writes",
@@ -249,11 +245,11 @@ pub(super) fn memcg_softirq() -> Result<Outcome> {
             "the memory controller is not in the v2 hierarchy".into(),
         ));
     }
-    let _ = fs::remove_file(GO);
+    let go = Go::new("truth");
     let _server = pod.recipe("leak-server --listen 0.0.0.0:7000")?;
     spare(&slice)?;
     let client = pod.outside(&format!(
-        "tun --to 10.99.0.1:7000 --connections 40 --do in-order:1x1 --do until:{GO} --do in-order:20x1000"
+        "tun --to 10.99.0.1:7000 --connections 40 --do in-order:1x1 --do until:{go} --do in-order:20x1000"
     ))?;
     client.step("in-order", PATIENCE)?;
     // All are accepted: nothing of the process asks for memory any more.
@@ -261,13 +257,12 @@ pub(super) fn memcg_softirq() -> Result<Outcome> {
     let report = tcpress::report("")?;
     let watch = Watch::new(&pod)?;
     limit_memory(&slice, 64 << 12)?;
-    fs::write(GO, "").context("cannot give the word")?;
+    go.give()?;
     client.done(PATIENCE)?;
     std::thread::sleep(SETTLE);
     let kernel = watch.grown()?;
     let report = report.report()?;
     fs::write(slice.join("memory.max"), "max")?;
-    let _ = fs::remove_file(GO);
     eprintln!("lab: {kernel}");
     let mut checks = Checks::new();
     check_label(&mut checks, &report, &pod, ("memcg", "v2"), &kernel);
@@ -310,22 +305,21 @@ pub(super) fn v1_tcpmem() -> Result<Outcome> {
     }
     // From now on sockets are accounted.
     fs::write(&limit, (1 << 30).to_string()).context("cannot set the limit")?;
-    let _ = fs::remove_file(GO);
+    let go = Go::new("truth");
     let _server = pod.recipe("leak-server --listen 0.0.0.0:7000")?;
     let client = pod.outside(&format!(
-        "tun --to 10.99.0.1:7000 --connections 10 --do in-order:20x1000 --do until:{GO} --do in-order:20x1000"
+        "tun --to 10.99.0.1:7000 --connections 10 --do in-order:20x1000 --do until:{go} --do in-order:20x1000"
     ))?;
     client.step("in-order", PATIENCE)?;
     std::thread::sleep(Duration::from_secs(1));
     let report = tcpress::report("")?;
     let watch = Watch::new(&pod)?;
     fs::write(&limit, (number(&usage)? + (4 << 12)).to_string()).context("cannot lower it")?;
-    fs::write(GO, "").context("cannot give the word")?;
+    go.give()?;
     client.done(PATIENCE)?;
     std::thread::sleep(SETTLE);
     let kernel = watch.grown()?;
     let report = report.report()?;
-    let _ = fs::remove_file(GO);
     eprintln!(
         "lab: {kernel}; {} bytes used, limit {}, failed {}",
         number(&usage)?,

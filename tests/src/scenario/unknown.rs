@@ -7,15 +7,13 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::Outcome;
-use super::flood::{SERVER, SETTLE, Watch, flood, slow_reader};
+use super::flood::{SETTLE, Watch, begin, flood, slow_reader};
 use crate::check::Checks;
+use crate::go::Go;
 use crate::network::Network;
 use crate::pod::Pod;
 use crate::report::{Report, is_pod};
 use crate::{cgroup, tcpress};
-
-/// The file that lets a client go on.
-const GO: &str = "/tmp/lab-flood-on";
 
 /// Refusals out of order of the victims whose owner matches.
 fn of_owner(report: &Report, matches: impl Fn(&Value) -> bool) -> u64 {
@@ -41,10 +39,8 @@ pub(super) fn unknown_cgroup() -> Result<Outcome> {
     let pod = Pod::new(&network, "shop", "moved")?;
     let reader = slow_reader(&pod)?;
     let id = cgroup::id(pod.scope())?;
-    // What an earlier run left would let the client go on too soon; usually there is nothing.
-    let _ = fs::remove_file(GO);
-    let steps = format!("--do in-order:20x1000 --do await --do until:{GO} --do repeat:20x1");
-    let client = pod.outside(&format!("tun --to {SERVER} {steps}"))?;
+    let go = Go::new("flood");
+    let client = begin(&pod, 1, &format!("until:{go} repeat:20x1"))?;
     client.step("await", Duration::from_secs(30))?;
     // A socket keeps the cgroup of the process that accepted it, though that has no folder any more.
     let other = cgroup::all_pods().join("moved-on.scope");
@@ -55,7 +51,7 @@ pub(super) fn unknown_cgroup() -> Result<Outcome> {
 
     let report = tcpress::report("")?;
     let watch = Watch::new(&pod)?;
-    fs::write(GO, "")?;
+    go.give()?;
     client.done(Duration::from_secs(30))?;
     std::thread::sleep(SETTLE);
     let kernel = watch.grown()?;

@@ -19,7 +19,7 @@ use crate::report::{Report, is_pod};
 use crate::tcpress;
 
 /// Connections that fill up and are refused.
-const CONNECTIONS: u16 = 3;
+const CONNECTIONS: u64 = 3;
 /// How long the reader is watched at what it does instead of reading.
 const WATCHED: Duration = Duration::from_secs(4);
 /// The five states, as reports call them.

@@ -16,7 +16,7 @@ use tracer::report::Report;
 use tracer::session::{self, Watch, Windows};
 
 use super::Outcome;
-use super::flood::{SERVER, SETTLE, Watch as Counted, flood, slow_reader};
+use super::flood::{self, SETTLE, Watch as Counted, flood, slow_reader};
 use crate::check::Checks;
 use crate::network::Network;
 use crate::pod::Pod;
@@ -77,10 +77,7 @@ pub(super) fn windows_in_a_row() -> Result<Outcome> {
         .build()?;
     let mut windows = runtime.block_on(async { begin() })?;
     let watch = Counted::new(&slow)?;
-    let client = slow.outside(&format!(
-        "tun --to {SERVER} --connections {CONNECTIONS} --do in-order:20x1000 --do await --do repeat:{}x1",
-        STORM / CONNECTIONS
-    ))?;
+    let client = flood::storm(&slow, CONNECTIONS, STORM)?;
     let ended = AtomicBool::new(false);
     let mut sums = Sums::default();
     let mut turn = |windows: &mut Windows| -> Result<()> {

@@ -8,19 +8,17 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use super::Outcome;
-use super::flood::{SERVER, SETTLE, Watch, slow_reader};
+use super::{CONNECTIONS, folder, storm_size};
 use crate::agent::{Agent, get_from};
 use crate::check::Checks;
 use crate::network::Network;
 use crate::pod::Pod;
 use crate::process::{Process, Start};
+use crate::scenario::Outcome;
+use crate::scenario::flood::{self, SETTLE, Watch, slow_reader};
 
 /// Names the folder with `prometheus` and `tcpress.rules.yaml`.
 const FOLDER: &str = "TCPRESS_PROMETHEUS";
-/// Refusals; `TCPRESS_AGENT_STORM` asks for another number.
-const STORM: u64 = 20_000;
-const CONNECTIONS: u64 = 4;
 const STORM_TIME: Duration = Duration::from_secs(3000);
 /// Where Prometheus listens.
 const ADDRESS: &str = "127.0.0.1:9090";
@@ -28,21 +26,17 @@ const ADDRESS: &str = "127.0.0.1:9090";
 const SOON: Duration = Duration::from_secs(180);
 
 /// A storm while Prometheus scrapes each second: at rest its counters are the kernel's, none of them ever fell, and the alert of an open incident fired.
-pub(super) fn agent_scraped() -> Result<Outcome> {
+pub(in crate::scenario) fn agent_scraped() -> Result<Outcome> {
     let Some(tools) = std::env::var_os(FOLDER).map(PathBuf::from) else {
         return Ok(Outcome::Skip(format!(
             "{FOLDER} names no folder with prometheus"
         )));
     };
-    let storm = std::env::var("TCPRESS_AGENT_STORM")
-        .ok()
-        .map(|it| it.parse());
-    let storm: u64 = storm.transpose()?.unwrap_or(STORM);
+    let storm = storm_size()?;
     let network = Network::new()?;
     let slow = Pod::new(&network, "storm", "slow")?;
     let _reader = slow_reader(&slow)?;
-    let folder = PathBuf::from("/tmp/lab-agent-scraped");
-    let _ = fs::remove_dir_all(&folder);
+    let folder = folder("lab-agent-scraped")?;
     let keys = [
         "scan.interval=5s",
         "scan.interval_under_pressure=2s",
@@ -54,10 +48,7 @@ pub(super) fn agent_scraped() -> Result<Outcome> {
         Ok(value("up{job=\"tcpress-agent\"}")? == Some(1.0))
     })?;
     let watch = Watch::new(&slow)?;
-    let client = slow.outside(&format!(
-        "tun --to {SERVER} --connections {CONNECTIONS} --do in-order:20x1000 --do await --do repeat:{}x1",
-        storm / CONNECTIONS
-    ))?;
+    let client = flood::storm(&slow, CONNECTIONS, storm)?;
     wait("the alert", || fires("TcpressIncidentOpen"))?;
     client.done(STORM_TIME)?;
     std::thread::sleep(SETTLE);

@@ -1,19 +1,19 @@
 //! What the agent takes while nothing happens, on a node with many pods and many sockets.
 
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
-use super::Outcome;
-use super::flood::slow_reader;
-use crate::agent::Agent;
+use super::folder;
+use crate::agent::{Agent, Page};
 use crate::check::Checks;
 use crate::network::Network;
 use crate::pod::Pod;
+use crate::scenario::flood::slow_reader;
+use crate::scenario::{Outcome, number};
 
 /// Pods; `TCPRESS_AGENT_PODS` asks for another number.
-const PODS: usize = 200;
+const PODS: u64 = 200;
 /// Sockets of one of them.
 const SOCKETS: usize = 10_000;
 /// How long it is watched: two windows of the default length.
@@ -24,15 +24,12 @@ const MOST_RESIDENT: f64 = (32 << 20) as f64;
 const MOST_CPU: f64 = 0.005;
 
 /// Memory and CPU time of an agent with default windows, beside pods that do nothing. Its CPU time means something only with `--icount`.
-pub(super) fn agent_idle() -> Result<Outcome> {
-    let pods = std::env::var("TCPRESS_AGENT_PODS")
-        .ok()
-        .map(|it| it.parse());
-    let pods: usize = pods.transpose()?.unwrap_or(PODS);
+pub(in crate::scenario) fn agent_idle() -> Result<Outcome> {
+    let pods = number("TCPRESS_AGENT_PODS", PODS)?;
     let network = Network::new()?;
     let mut living = Vec::new();
-    for number in 0..pods {
-        let pod = Pod::new(&network, "idle", &format!("pod-{number}"))?;
+    for index in 0..pods {
+        let pod = Pod::new(&network, "idle", &format!("pod-{index}"))?;
         let reader = slow_reader(&pod)?;
         living.push((pod, reader));
     }
@@ -43,15 +40,14 @@ pub(super) fn agent_idle() -> Result<Outcome> {
     if let Some(crowd) = &crowd {
         crowd.done(Duration::from_secs(1200))?;
     }
-    let folder = PathBuf::from("/tmp/lab-agent-idle");
-    let _ = std::fs::remove_dir_all(&folder);
+    let folder = folder("lab-agent-idle")?;
     let agent = Agent::start(&folder, &[])?;
     // The first window is short and lists everything.
     std::thread::sleep(Duration::from_secs(30));
     let (before, begun) = (agent.page()?, Instant::now());
     std::thread::sleep(WATCHED);
     let (after, lasted) = (agent.page()?, begun.elapsed().as_secs_f64());
-    let cpu = |page: &crate::agent::Page| page.sum("tcpress_agent_cpu_seconds_total", &[]);
+    let cpu = |page: &Page| page.sum("tcpress_agent_cpu_seconds_total", &[]);
     let resident = after.sum("tcpress_agent_resident_bytes", &[]);
     let rate = (cpu(&after) - cpu(&before)) / lasted;
     let sum = |name: &str| after.sum(name, &[]);

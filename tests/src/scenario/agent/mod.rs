@@ -1,0 +1,94 @@
+//! The agent: counters that are the kernel's while it is scraped, one report for one incident, and a memory that outlives it.
+
+pub(super) mod counts;
+pub(super) mod faults;
+pub(super) mod idle;
+pub(super) mod incident;
+pub(super) mod scraped;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use crate::agent::Page;
+use crate::check::Checks;
+use crate::pod::Pod;
+
+/// Refusals that are provoked; `TCPRESS_AGENT_STORM` asks for another number.
+fn storm_size() -> Result<u64> {
+    super::number("TCPRESS_AGENT_STORM", 20_000)
+}
+
+/// Connections that bring them about.
+const CONNECTIONS: u64 = 4;
+/// For anything that the agent does by itself within a few windows.
+const SOON: Duration = Duration::from_secs(90);
+
+/// A folder in /tmp for the files of an agent, empty.
+fn folder(name: &str) -> Result<PathBuf> {
+    let folder = Path::new("/tmp").join(name);
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder)?;
+    Ok(folder)
+}
+
+fn labels<'a>(pod: &'a Pod, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
+    let (namespace, name) = pod.names();
+    [&[("namespace", namespace), ("pod", name)], more].concat()
+}
+
+/// Series of the kernel's counters that are not what was attributed.
+fn residuals(page: &Page) -> Vec<(&str, f64)> {
+    let all = page.of("tcpress_residual").into_iter();
+    all.filter(|it| it.1 != 0.0).collect()
+}
+
+/// One report of an incident that is over: it covers the time before, has these causes, and says what has recovered.
+fn check_incident(checks: &mut Checks, report: &Value, causes: &[&str]) {
+    let state = &report["incident"];
+    let time = |value: &Value| {
+        value
+            .as_str()
+            .unwrap_or_default()
+            .parse::<jiff::Timestamp>()
+            .ok()
+    };
+    let (start, opened, closed) = (
+        time(&report["window"]["start"]),
+        time(&state["opened"]),
+        time(&state["closed"]),
+    );
+    checks.that(
+        start
+            .zip(opened)
+            .is_some_and(|(start, opened)| start < opened),
+        || {
+            format!(
+                "it does not cover the time before: {} and {state}",
+                report["window"]["start"]
+            )
+        },
+    );
+    checks.that(
+        opened
+            .zip(closed)
+            .is_some_and(|(opened, closed)| opened < closed),
+        || format!("it is not closed: {state}"),
+    );
+    let has = |cause: &str| {
+        state["causes"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|it| it == cause))
+    };
+    for cause in causes {
+        checks.that(has(cause), || {
+            format!("{cause} is none of its causes: {state}")
+        });
+    }
+    checks.that(report["recovery"].is_object(), || {
+        "it does not say what has recovered".to_owned()
+    });
+}
