@@ -1,4 +1,4 @@
-//! HTTP for scrapers and people: a few paths, read only, on the agent's own thread. A guest on a node whose TCP memory may be full: few
+//! HTTP for scrapers and people: a few paths, read only, beside the agent's loop. A guest on a node whose TCP memory may be full: few
 //! connections, small buffers, a time for everything, and nothing that the far end says is kept or repeated.
 
 mod access;
@@ -36,7 +36,7 @@ const MAX_HEADERS: usize = 64;
 /// After an accept that failed for want of descriptors or memory.
 const AFTER_FAILURE: Duration = Duration::from_millis(200);
 
-/// What the agent answers. It is asked on the agent's own thread and must not wait.
+/// What the agent answers. It is asked on the servers' thread and must not wait.
 pub trait Answers: Send + Sync + 'static {
     /// The page of metrics, in a format that the `Accept` header names.
     fn metrics(&self, accept: &str) -> Page;

@@ -77,6 +77,13 @@ pub struct Log {
     words: Vec<String>,
 }
 
+impl Drop for Log {
+    fn drop(&mut self) {
+        // Closing it would do, but for a child that this process begins in the same moment: it has the file until it runs its own program.
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
+}
+
 impl Log {
     /// Opens a file, and makes it where there is none or an unfinished one. One that is something else, or of another version, is
     /// replaced only if that is asked for; one of another size goes on to be used as it is otherwise.

@@ -45,9 +45,9 @@ impl Agent {
 
     /// Ends the window and begins the next one.
     pub(super) fn turn(&mut self) -> anyhow::Result<()> {
-        let before = own::cpu();
+        let before = own::cpu_of_thread();
         let observation = self.counting.turn()?;
-        let cost = own::cpu()
+        let cost = own::cpu_of_thread()
             .zip(before)
             .map(|(now, before)| now.saturating_sub(before));
         let Some(node) = self.counting.node() else {

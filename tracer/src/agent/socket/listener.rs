@@ -53,7 +53,7 @@ pub struct Listener {
     /// Device and inode of the file, so that nobody else's is removed.
     identity: (u64, u64),
     /// Locked as long as this agent lives: the kernel unlocks it however the agent ends.
-    _lock: File,
+    lock: File,
 }
 
 impl Listener {
@@ -98,7 +98,7 @@ impl Listener {
             socket,
             path: path.to_owned(),
             identity,
-            _lock: lock,
+            lock,
         })
     }
 }
@@ -110,6 +110,8 @@ impl Drop for Listener {
             // Left behind, it is stale, and the next agent replaces it.
             let _ = fs::remove_file(&self.path);
         }
+        // Closing it would do, but for a child that this process begins in the same moment.
+        let _ = self.lock.unlock();
     }
 }
 

@@ -1,0 +1,78 @@
+//! Attaching, and letting go of it: by the switch, the configuration, or the budget.
+
+use std::time::Instant;
+
+use super::Agent;
+use crate::agent::{config::Level, own, privileges};
+
+impl Agent {
+    /// Attaches or detaches, as the switch, the configuration and the budget say.
+    pub(super) fn switch(&mut self) -> anyhow::Result<()> {
+        let off = match (self.config.enabled, self.budget.spent()) {
+            _ if self.setup.off_switch.exists() => {
+                Some(format!("{} exists", self.setup.off_switch.display()))
+            }
+            (false, _) => Some("enabled = false".to_owned()),
+            (true, Some(why)) => Some(why.to_owned()),
+            (true, None) => None,
+        };
+        match off {
+            Some(why) if self.counting.is_on() => {
+                // What was counted so far is told before it goes.
+                self.turn()?;
+                self.counting.stop();
+                self.words.say(Level::Warn, &format!("detached: {why}"));
+                self.post_detached(why);
+            }
+            Some(why) => self.post_detached(why),
+            None if !self.counting.is_on() => self.begin()?,
+            None => {}
+        }
+        Ok(())
+    }
+
+    fn post_detached(&self, why: String) {
+        let mut posted = self.board.posted();
+        if posted.agent.detached.as_ref() == Some(&why) {
+            return;
+        }
+        // It has begun, and does what it is told: whoever started it need not wait.
+        self.setup.notifier.ready(&format!("detached: {why}"));
+        posted.agent.attached = false;
+        posted.ready = Err(format!("detached: {why}"));
+        posted.agent.detached = Some(why);
+    }
+
+    /// Attaches, and gives back what is not needed any more.
+    fn begin(&mut self) -> anyhow::Result<()> {
+        let config = &self.config;
+        let begun = (self.setup.attach)(config, &self.words)?;
+        let traced = self.counting.start(begun);
+        if let Some(keep) = privileges::kept(&config.privileges, privileges::held()?) {
+            privileges::drop_all(keep)?;
+        }
+        own::give_back();
+        let status = match &traced {
+            Ok(probes) => format!("tracing: {probes} probes"),
+            Err(why) => format!("not tracing: {why}; answering from counters"),
+        };
+        let level = if traced.is_ok() {
+            Level::Info
+        } else {
+            Level::Warn
+        };
+        self.words.say(level, &status);
+        self.next_turn = Instant::now() + config.scan.interval_under_pressure;
+        let mut posted = self.board.posted();
+        posted.agent.attached = traced.is_ok();
+        posted.agent.detached = traced.err();
+        posted.agent.kernel = self
+            .counting
+            .node()
+            .map_or_else(String::new, |node| node.kernel.clone());
+        posted.ready = Ok(());
+        drop(posted);
+        self.setup.notifier.ready(&status);
+        Ok(())
+    }
+}
