@@ -101,12 +101,13 @@ pub(crate) fn end(sk: Object, ours: &[u32; COUNTERS.len()]) {
     let _ = BEGUN.remove(sk as u64);
     follow_one(LIVE, 1u64.wrapping_neg());
     let cpu = mib::this_cpu();
+    // Before it is asked whether another call began: one that begins in between is then seen, and nothing of it compared.
+    let now = cells(sk, cpu);
     // Where tasks are preempted within a call, another one's rise may fall into this one's time, on whatever CPU it began.
     if begun.cpu != u64::from(cpu) || begun.alone == 0 || begun.number != followed(BEGAN) {
         return;
     }
     count(COMPARED);
-    let now = cells(sk, cpu);
     for index in 0..COUNTERS.len() {
         if now[index].wrapping_sub(begun.cells[index]) != u64::from(ours[index]) {
             count(WRONG + index as u32);
