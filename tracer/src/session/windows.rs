@@ -27,6 +27,7 @@ use tokio::time::MissedTickBehavior;
 use super::{
     Observation, Pace, Survey, Watch,
     baseline::Baseline,
+    explain::observer,
     held::{self, Effort},
     observation::nanos,
     survey::snapshot,
@@ -34,6 +35,7 @@ use super::{
 use crate::{
     aggregate::Delta,
     attribute::{Attributor, Live, Sources},
+    context::Observer,
     indicators::{
         TcpMemory, memory,
         readings::{self, NetnsReading},
@@ -51,6 +53,8 @@ pub struct Windows {
     by: By,
     start: Arc<Survey>,
     pace: Pace,
+    /// Looks at owners while the window is open, where that was asked for.
+    observer: Option<Observer>,
 }
 
 /// Who counts.
@@ -112,7 +116,18 @@ impl Windows {
             by,
             start: Arc::new(start),
             pace: Pace::default(),
+            observer: None,
         }
+    }
+
+    /// The window that is open, and it alone, is to tell why those who hold or suffer most do not read: from now on their threads and
+    /// cgroups are looked at. For a window that has just begun.
+    pub fn observe(&mut self) {
+        let (sources, attributor) = match &self.by {
+            By::Probes(watch) => (&watch.sources, &watch.attributor),
+            By::Counters(counters) => (&counters.sources, &counters.attributor),
+        };
+        self.observer = Some(observer(sources, attributor, &self.start.scan));
     }
 
     /// Takes what comes, and looks once a second, until a time. It may be given up at any moment: nothing is lost by that.
@@ -174,15 +189,23 @@ impl Windows {
             By::Probes(watch) => {
                 watch.name();
                 let (deltas, memory) = watch.tick().context("cannot read the counts")?;
+                if let Some(observer) = &mut self.observer {
+                    observer.look(&watch.named());
+                }
                 Tick {
                     deltas: Some(deltas),
                     memory,
                 }
             }
-            By::Counters(counters) => Tick {
-                deltas: None,
-                memory: memory::read(&counters.sources.proc),
-            },
+            By::Counters(counters) => {
+                if let Some(observer) = &mut self.observer {
+                    observer.look(&[]);
+                }
+                Tick {
+                    deltas: None,
+                    memory: memory::read(&counters.sources.proc),
+                }
+            }
         })
     }
 
@@ -211,7 +234,7 @@ impl Windows {
     /// When the kernel refuses to have a map read.
     pub fn turn(&mut self) -> anyhow::Result<Observation> {
         let start = Arc::clone(&self.start);
-        let observation = match &mut self.by {
+        let mut observation = match &mut self.by {
             By::Probes(watch) => {
                 let before = watch.base.counts.tallies.clone().unwrap_or_default();
                 let observation = watch.turn(start, &mut self.pace)?;
@@ -223,6 +246,12 @@ impl Windows {
             By::Counters(counters) => counters.turn(start, &mut self.pace),
         };
         self.start = Arc::clone(&observation.end);
+        // Without a listing nothing is known of their sockets: it goes on to the next one.
+        if observation.was_listed()
+            && let Some(observer) = self.observer.take()
+        {
+            observation.explain(observer);
+        }
         Ok(observation)
     }
 }

@@ -85,4 +85,11 @@ impl Counting {
             .windows
             .turn()
     }
+
+    /// The window that has just begun is to tell why owners do not read.
+    pub(super) fn observe(&mut self) {
+        if let Some(attached) = &mut self.0 {
+            attached.windows.observe();
+        }
+    }
 }

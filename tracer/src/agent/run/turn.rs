@@ -66,6 +66,8 @@ impl Agent {
         self.triggers.grow(growth(&report));
         if self.triggers.is_open() {
             self.rewrite()?;
+            // Its report says why they do not read; at other times that is not worth what it costs.
+            self.counting.observe();
         }
         self.answer();
         if !self.followers.is_empty() {
