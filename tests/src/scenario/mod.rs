@@ -164,6 +164,8 @@ pub const ALL: &[Scenario] = &[
     scenario("agent_counts", 1800, agent::counts::agent_counts).once(),
     scenario("agent_faults", 900, agent::faults::agent_faults).once(),
     scenario("agent_incident", 300, agent::incident::agent_incident).once(),
+    scenario("agent_full", 300, agent::bounds::agent_full).once(),
+    scenario("agent_besieged", 300, agent::bounds::agent_besieged).once(),
     scenario("netns_many", 120, crowd::netns_many).once(),
     scenario("many_sockets", 5400, crowd::many_sockets)
         .counting()

@@ -1,5 +1,6 @@
 //! The agent: counters that are the kernel's while it is scraped, one report for one incident, and a memory that outlives it.
 
+pub(super) mod bounds;
 pub(super) mod counts;
 pub(super) mod faults;
 pub(super) mod idle;
