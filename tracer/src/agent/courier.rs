@@ -21,7 +21,7 @@ use super::{
 use crate::{
     export::{
         self, Address, Credentials, JiraPlace, Message, Policy, Resolver, Sender, Settings, Spool,
-        Trust, credentials::Files,
+        Trust, Unsent, credentials::Files,
     },
     report::{Redactor, Report},
 };
@@ -101,27 +101,24 @@ impl Route {
                 Err(RecvTimeoutError::Timeout) => continue,
                 Err(RecvTimeoutError::Disconnected) => return,
             };
-            let sent = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .map_err(Into::into)
-                .and_then(|runtime| runtime.block_on(self.deliver(report.as_ref())));
-            let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
-            match sent {
-                Ok(sent) => sums.delivered += u64::from(sent),
-                Err(error) => {
-                    let waits = self.config.spool.is_some();
-                    let of = match waits {
-                        true => &mut sums.spooled,
-                        false => &mut sums.failed,
-                    };
-                    *of += u64::from(report.is_some());
-                    drop(sums);
-                    self.words
-                        .say(Level::Warn, &format!("report not sent: {error:#}"));
-                }
+            self.send_and_count(report.as_ref());
+        }
+    }
+
+    fn send_and_count(&self, report: Option<&Report>) {
+        let (delivered, sent) = self.deliver(report);
+        let mut sums = self.sums.lock().unwrap_or_else(PoisonError::into_inner);
+        sums.delivered += delivered;
+        let Err(error) = sent else { return };
+        if report.is_some() {
+            match error.downcast_ref::<Unsent>() {
+                Some(Unsent { waits: true, .. }) => sums.spooled += 1,
+                _ => sums.failed += 1,
             }
         }
+        drop(sums);
+        self.words
+            .say(Level::Warn, &format!("report not sent: {error:#}"));
     }
 
     fn something_waits(&self) -> bool {
@@ -129,40 +126,57 @@ impl Route {
         spool.is_some_and(|spool| spool.waiting().is_ok_and(|waiting| !waiting.is_empty()))
     }
 
-    /// Sends a report, or without one what waits in the spool; whether there was anything to send.
-    async fn deliver(&self, report: Option<&Report>) -> anyhow::Result<bool> {
-        let config = &self.config;
-        let spool = self.spool()?;
-        let message = match report {
-            Some(report) => {
-                let redacted = config
-                    .redact
-                    .then(|| Redactor::redacted(report))
-                    .transpose()?;
-                let place = JiraPlace {
-                    project: config.project.clone(),
-                    issue_type: config.issue_type.clone(),
-                };
-                let report = redacted.as_ref().unwrap_or(report);
-                Message::new(report, config.format, &self.address, &place)?
-            }
-            // The oldest that waits takes the others with it.
-            None => match &spool {
-                Some(spool) => spool
-                    .waiting()?
-                    .first()
-                    .map(|entry| spool.read(entry))
-                    .transpose()?,
-                None => None,
-            },
-        };
-        let Some(message) = message else {
-            return Ok(false);
-        };
-        let trust = self.trust()?;
+    /// Sends a report, or without one what waits in the spool; how many were taken, and what went wrong.
+    fn deliver(&self, report: Option<&Report>) -> (u64, anyhow::Result<()>) {
         let say = |words: &str| self.words.say(Level::Debug, words);
-        let sender = Sender::new(Settings {
-            trust: trust.as_ref(),
+        let message = match self.message(report) {
+            Ok(Some(message)) => message,
+            Ok(None) => return (0, Ok(())),
+            Err(error) => return (0, Err(error)),
+        };
+        let trust = match self.trust() {
+            Ok(trust) => trust,
+            Err(error) => return (0, Err(error)),
+        };
+        let sender = match self.sender(trust.as_ref(), &say) {
+            Ok(sender) => sender,
+            Err(error) => return (0, Err(error)),
+        };
+        let sent = self.send(&sender, &message);
+        (sender.delivered(), sent)
+    }
+
+    /// A report, or without one the oldest that waits, which takes the others with it.
+    fn message(&self, report: Option<&Report>) -> anyhow::Result<Option<Message>> {
+        let config = &self.config;
+        let Some(report) = report else {
+            let Some(spool) = self.spool()? else {
+                return Ok(None);
+            };
+            // One that cannot be read is put aside when the others are sent.
+            let waiting = spool.waiting()?;
+            return Ok(waiting.iter().find_map(|entry| spool.read(entry).ok()));
+        };
+        let redacted = match config.redact {
+            true => Some(Redactor::redacted(report)?),
+            false => None,
+        };
+        let place = JiraPlace {
+            project: config.project.clone(),
+            issue_type: config.issue_type.clone(),
+        };
+        let report = redacted.as_ref().unwrap_or(report);
+        Ok(Message::new(report, config.format, &self.address, &place)?)
+    }
+
+    fn sender<'a>(
+        &self,
+        trust: Option<&'a Trust>,
+        say: &'a dyn Fn(&str),
+    ) -> anyhow::Result<Sender<'a>> {
+        let config = &self.config;
+        Sender::new(Settings {
+            trust,
             resolver: Resolver::system(),
             timeout: config.timeout,
             credentials: self.credentials()?,
@@ -170,11 +184,18 @@ impl Route {
                 retries: u32::try_from(config.retries).unwrap_or(u32::MAX),
                 ..Policy::default()
             },
-            say: &say,
-        })?;
+            say,
+        })
+    }
+
+    fn send(&self, sender: &Sender<'_>, message: &Message) -> anyhow::Result<()> {
+        let spool = self.spool()?;
         let told = |words: &str| self.words.say(Level::Info, words);
-        export::send(&sender, spool.as_ref(), &message, config.timeout, &told).await?;
-        Ok(true)
+        let sent = export::send(sender, spool.as_ref(), message, self.config.timeout, &told);
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(sent)
     }
 
     fn spool(&self) -> anyhow::Result<Option<Spool>> {
@@ -200,5 +221,92 @@ impl Route {
             },
             &|name| env::var(name).ok(),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        io::{BufRead as _, BufReader, Read as _, Write as _},
+        net::{SocketAddr, TcpListener},
+    };
+
+    use super::*;
+    use crate::{agent::config::Config, fixture::Fixture, report::tests::incident::incident};
+
+    fn route(to: SocketAddr, spool: &std::path::Path, room: u64) -> Route {
+        let defaults = Config::default();
+        Route {
+            address: format!("http://{to}/").parse().unwrap(),
+            config: Export {
+                spool: Some(spool.to_owned()),
+                spool_size: room,
+                retries: 0,
+                ..defaults.export
+            },
+            words: Arc::new(Words::new(defaults.log)),
+            sums: Arc::default(),
+        }
+    }
+
+    fn sums(route: &Route) -> [u64; 3] {
+        let sums = *route.sums.lock().unwrap();
+        [sums.delivered, sums.spooled, sums.failed]
+    }
+
+    /// Takes so many messages.
+    fn take(listener: TcpListener, count: usize) -> thread::JoinHandle<()> {
+        thread::spawn(move || {
+            for _ in 0..count {
+                let mut stream = BufReader::new(listener.accept().unwrap().0);
+                let (mut length, mut line) = (0, String::new());
+                while stream.read_line(&mut line).unwrap() > 2 {
+                    if let Some(value) = line.to_lowercase().strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    line.clear();
+                }
+                stream.read_exact(&mut vec![0; length]).unwrap();
+                let answer = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+                stream.get_mut().write_all(answer.as_bytes()).unwrap();
+            }
+        })
+    }
+
+    #[test]
+    fn each_message_is_counted_as_what_became_of_it() {
+        let folder = Fixture::new();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        drop(listener);
+        let report = incident().report();
+        let spool = folder.path().join("spool");
+        let route = route(at, &spool, 64 << 20);
+        for name in ["one", "another"] {
+            let mut report = report.clone();
+            report.node.host_name = name.to_owned();
+            route.send_and_count(Some(&report));
+        }
+        assert_eq!(sums(&route), [0, 2, 0], "nobody listens: both wait");
+        // What waits and is tried in vain is the same two messages.
+        route.send_and_count(None);
+        assert_eq!(sums(&route), [0, 2, 0]);
+
+        let far_end = take(TcpListener::bind(at).unwrap(), 2);
+        route.send_and_count(None);
+        assert_eq!(sums(&route), [2, 2, 0], "one sending takes both");
+        far_end.join().unwrap();
+        assert!(!route.something_waits());
+    }
+
+    #[test]
+    fn what_finds_no_room_in_the_spool_does_not_wait() {
+        let folder = Fixture::new();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let at = listener.local_addr().unwrap();
+        drop(listener);
+        let route = route(at, &folder.path().join("spool"), 16);
+        route.send_and_count(Some(&incident().report()));
+        assert_eq!(sums(&route), [0, 0, 1]);
     }
 }

@@ -20,7 +20,7 @@ pub use failure::{Failure, Remedy};
 pub use message::{JiraPlace, Message, Protocol};
 pub use names::Resolver;
 pub use retry::Policy;
-pub use send::send;
+pub use send::{Unsent, send};
 pub use sender::{Sender, Settings};
 pub use spool::Spool;
 pub use trust::Trust;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use tokio::time::Instant;
 
 use super::{
@@ -14,12 +14,21 @@ use crate::output::size;
 /// Between two tries to get the right to send.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(50);
 
+/// A message that was not sent although there is a spool.
+#[derive(Debug, thiserror::Error)]
+#[error("{words}")]
+pub struct Unsent {
+    words: String,
+    /// Whether it waits in the spool.
+    pub waits: bool,
+}
+
 /// Sends one message; without a spool it is sent now or not at all. With one, it waits there until it is sent, so that nothing is lost
 /// if this process ends, and whatever waits for the same address goes before it. `patience` is how long another export that sends
 /// from the same spool is waited for.
 ///
 /// # Errors
-/// When the message was not sent; whether it waits is told.
+/// When the message was not sent; [`Unsent`] tells whether it waits.
 pub async fn send(
     sender: &Sender<'_>,
     spool: Option<&Spool>,
@@ -38,17 +47,19 @@ pub async fn send(
     };
     let folder = spool.folder().display();
     let Some(_right) = right(spool, patience).await? else {
-        let fate = fate(spool, own.as_ref())?;
-        bail!("another export is sending from {folder}: {fate}");
+        return Err(unsent(
+            spool,
+            own.as_ref(),
+            &format!("another export is sending from {folder}"),
+        ));
     };
     if let Err(failure) = drain(sender, spool, message, own.as_ref(), say).await? {
-        let fate = fate(spool, own.as_ref())?;
-        bail!("not sent: {failure}; {fate}");
+        return Err(unsent(spool, own.as_ref(), &format!("not sent: {failure}")));
     }
     if own.is_none() {
         match sender.deliver(message).await {
             Ok(told) => say(&told),
-            Err(failure) => bail!("not sent: {failure}; {}", fate(spool, None)?),
+            Err(failure) => return Err(unsent(spool, None, &format!("not sent: {failure}"))),
         }
     }
     let lost = spool.take_lost()?;
@@ -125,6 +136,17 @@ async fn drain(
     }
     ensure!(rejected.is_none(), "not sent: the far end does not take it");
     Ok(Ok(()))
+}
+
+/// Why a message was not sent, and what becomes of it.
+fn unsent(spool: &Spool, own: Option<&Entry>, why: &str) -> anyhow::Error {
+    match fate(spool, own) {
+        Ok(fate) => anyhow::Error::new(Unsent {
+            words: format!("{why}; {fate}"),
+            waits: own.is_some(),
+        }),
+        Err(error) => error.context(why.to_owned()),
+    }
 }
 
 /// What becomes of a message that was not sent.

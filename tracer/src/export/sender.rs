@@ -1,6 +1,6 @@
 //! Sends one message, with as many tries as the policy allows.
 
-use std::{fmt::Write as _, time::Duration};
+use std::{cell::Cell, fmt::Write as _, time::Duration};
 
 use anyhow::ensure;
 use hyper::Method;
@@ -20,6 +20,7 @@ pub struct Sender<'a> {
     credentials: Credentials,
     policy: Policy,
     say: &'a dyn Fn(&str),
+    delivered: Cell<u64>,
 }
 
 /// How a sender works.
@@ -49,7 +50,14 @@ impl<'a> Sender<'a> {
             credentials: settings.credentials,
             policy: settings.policy,
             say: settings.say,
+            delivered: Cell::new(0),
         })
+    }
+
+    /// Messages that far ends have taken so far.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        self.delivered.get()
     }
 
     /// Sends a message, and says in words what the far end made of it. Every try has the same key.
@@ -64,7 +72,10 @@ impl<'a> Sender<'a> {
         let mut failed = 0;
         loop {
             let failure = match self.once(message, &to).await {
-                Ok(words) => return Ok(self.credentials.mask(&words)),
+                Ok(words) => {
+                    self.delivered.set(self.delivered.get() + 1);
+                    return Ok(self.credentials.mask(&words));
+                }
                 Err(failure) => Failure {
                     words: self.credentials.mask(&failure.words),
                     ..failure
