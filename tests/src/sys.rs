@@ -47,7 +47,9 @@ pub fn stopped() -> bool {
 /// Sleeps until a stop is asked for.
 pub fn wait_for_stop() {
     while !stopped() {
-        std::thread::sleep(Duration::from_millis(20));
+        // Ended by the signal, unlike a sleep of the standard library. One that came just before costs a second; two hundred who wait cost little.
+        // SAFETY: no descriptors are given.
+        unsafe { libc::poll(std::ptr::null_mut(), 0, 1000) };
     }
 }
 

@@ -36,6 +36,7 @@ use super::{
     trigger::Triggers,
     words::Words,
 };
+use crate::capture::Capture;
 
 /// Between two ticks.
 const TICK: Duration = Duration::from_secs(1);
@@ -69,6 +70,8 @@ struct Agent {
     recorder: Recorder,
     folder: Option<Folder>,
     following: Option<Following>,
+    /// All windows of the incident that is open.
+    story: Option<Capture>,
     courier: Option<Courier>,
     budget: Budget,
     questions: Questions,

@@ -66,6 +66,7 @@ impl Agent {
             questions: Questions::default(),
             followers: Followers::default(),
             following,
+            story: None,
             began: now,
             next_turn: now + config.scan.interval,
             hurry_until: now,

@@ -12,6 +12,7 @@ use super::{Agent, OWNERS, asked::line};
 use crate::{
     agent::{config::Level, incident::Following, ledger::MapFill, own, trigger::Turn},
     attribute::Owner,
+    capture::{Capture, Keep},
     report::{Kind, Report},
     session::Observation,
 };
@@ -58,14 +59,15 @@ impl Agent {
         self.post(&observation, &report, cost)?;
         let listed = observation.was_listed();
         drop(observation);
+        let window = self.triggers.is_open().then(|| capture.clone());
         if let Err(error) = self.recorder.take(capture) {
             self.board.hit("recorder");
             self.words
                 .say(Level::Error, &format!("a window is not recorded: {error}"));
         }
         self.triggers.grow(growth(&report));
-        if self.triggers.is_open() {
-            self.rewrite()?;
+        if let Some(window) = window {
+            self.rewrite(window)?;
             // Its report says why they do not read; at other times that is not worth what it costs.
             self.counting.observe();
         }
@@ -181,6 +183,25 @@ impl Agent {
         self.turn()
     }
 
+    /// All from a while before the incident on. It is read once: however long it lasts, each window costs the same.
+    fn since_before(&self, opened: Timestamp, window: Capture) -> Capture {
+        let before = self.config.trigger.before;
+        let since = opened.checked_sub(before).unwrap_or(opened);
+        match self.recorder.between(since, Timestamp::now()) {
+            Ok(story) => story,
+            Err(error) => {
+                self.words.say(
+                    Level::Error,
+                    &format!("what was before the incident cannot be told: {error}"),
+                );
+                let mut story = window;
+                story.trim(&Keep::SECONDS);
+                story.note_gap(format!("recording: earlier times are not known: {error}"));
+                story
+            }
+        }
+    }
+
     fn close_incident(&mut self, now: Timestamp) -> anyhow::Result<()> {
         self.turn()?;
         let last = self.last_report();
@@ -188,33 +209,28 @@ impl Agent {
             following.close(now, &last);
         }
         self.keep_incident(true);
+        self.story = None;
         self.words.say(Level::Info, "the incident is over");
         // The file is complete: a reboot now loses nothing of it.
         self.recorder.flush();
         Ok(())
     }
 
-    /// Writes the report of the incident that is open anew.
-    fn rewrite(&mut self) -> anyhow::Result<()> {
+    /// Writes the report of the incident that is open anew, with the window that has just ended.
+    fn rewrite(&mut self, mut window: Capture) -> anyhow::Result<()> {
         let Some(opened) = self.following.as_ref().and_then(|it| it.state().opened) else {
             return Ok(());
         };
-        let since = opened
-            .checked_sub(self.config.trigger.before)
-            .unwrap_or(opened);
-        let report = match self.recorder.between(since, Timestamp::now()) {
-            Ok(capture) => capture.report_of(OWNERS),
-            Err(error) => {
-                self.words.say(
-                    Level::Error,
-                    &format!("the incident cannot be told whole: {error}"),
-                );
-                match self.last_report() {
-                    Some(report) => report,
-                    None => return Ok(()),
-                }
+        let story = match self.story.take() {
+            Some(mut story) => {
+                window.trim(&Keep::SECONDS);
+                story.join(window);
+                story
             }
+            None => self.since_before(opened, window),
         };
+        let report = story.report_of(OWNERS);
+        self.story = Some(story);
         let goes_on = self.triggers.goes_on();
         let causes = self.triggers.causes().clone();
         let Some(following) = &mut self.following else {
