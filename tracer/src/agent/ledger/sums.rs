@@ -17,8 +17,9 @@ pub struct Reconciled {
     pub attributed: Option<u64>,
     /// The kernel's count minus ours, where both are known to the end.
     pub residual: Option<i64>,
-    /// Most that `residual` may be off.
-    pub bound: Option<u64>,
+    /// By how much residuals of single windows and namespaces were more than two readings can be apart, whatever their sign: 0 as long as every
+    /// count is accounted for.
+    pub excess: Option<u64>,
 }
 
 impl Reconciled {
@@ -28,7 +29,9 @@ impl Reconciled {
         if let Some(residual) = row.residual() {
             let sum = self.residual.unwrap_or_default();
             self.residual = Some(sum.saturating_add(residual));
-            plus(&mut self.bound, Some(row.bound.unwrap_or_default()));
+            let off = residual.unsigned_abs();
+            let excess = off.saturating_sub(row.bound.unwrap_or_default());
+            plus(&mut self.excess, Some(excess));
         }
     }
 }
@@ -147,16 +150,16 @@ mod tests {
         };
         let bounded = Row {
             bound: Some(7),
-            ..row(1, Some(1), Some(2))
+            ..row(1, Some(1), Some(9))
         };
         sums.rows(&[bounded, gone, row(4, None, Some(1))]);
         assert_eq!(
             ofo(&sums),
             Reconciled {
                 kernel: Some(10 + 5 + 1 + 4),
-                attributed: Some(10 + 3 + 2 + 6 + 1),
-                residual: Some(2 - 1),
-                bound: Some(7),
+                attributed: Some(10 + 3 + 9 + 6 + 1),
+                residual: Some(2 - 8),
+                excess: Some(2 + (8 - 7)),
             }
         );
         assert_eq!(

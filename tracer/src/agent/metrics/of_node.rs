@@ -95,14 +95,14 @@ pub(super) static METRICS: [Metric; 8] = [
         samples: |it| reconciled(it, |sums| sums.residual.map(Value::Signed)),
     },
     Metric {
-        base: "tcpress_residual_bound",
+        base: "tcpress_residual_excess",
         unit: None,
-        kind: Kind::Gauge,
+        kind: Kind::Counter,
         scope: Scope::Node,
         labels: &[COUNTER],
         most: COUNTERS,
-        help: "Most that the residual may be off, because the two cannot be read at one instant: the sum over all windows",
-        samples: |it| reconciled(it, |sums| sums.bound.map(Value::Whole)),
+        help: "By how much residuals of single windows and namespaces were more than two readings can be apart; 0 while every count is accounted for",
+        samples: |it| reconciled(it, |sums| sums.excess.map(Value::Whole)),
     },
 ];
 
