@@ -12,12 +12,12 @@ use crate::snmp::{Counters, Delta};
 /// How long a flood may take.
 const FLOOD: Duration = Duration::from_secs(60);
 /// After the last segment the kernel needs a moment for its own timers and acknowledgements.
-pub(super) const SETTLE: Duration = Duration::from_millis(300);
+pub(crate) const SETTLE: Duration = Duration::from_millis(300);
 /// The server's address on the TUN device.
-const SERVER: &str = "10.99.0.1:7000";
+pub(crate) const SERVER: &str = "10.99.0.1:7000";
 
 /// A slow reader in `pod` whose connections shrink their buffer below what is queued once 20 kB are.
-pub(super) fn slow_reader(pod: &Pod) -> Result<Recipe> {
+pub(crate) fn slow_reader(pod: &Pod) -> Result<Recipe> {
     pod.recipe("slow-reader --listen 0.0.0.0:7000 --shrink-to 2048 --shrink-after 20000")
 }
 
@@ -59,6 +59,16 @@ fn finish(client: Recipe) -> Result<Recipe> {
     client.done(FLOOD).context("the flood did not end")?;
     std::thread::sleep(SETTLE);
     Ok(client)
+}
+
+/// One connection with a full queue from another network outside, and so many segments that are refused; `number`, from 1 on, tells it from
+/// others that are still there.
+pub(super) fn another(pod: &Pod, number: usize, refused: u32) -> Result<Recipe> {
+    let network = format!("10.99.{number}");
+    finish(pod.outside(&format!(
+        "tun --device more{number} --kernel {network}.1 --client {network}.2 --to {network}.1:7000 \
+         --do in-order:20x1000 --do await --do repeat:{refused}x1"
+    ))?)
 }
 
 /// The kernel's counters of a pod before something; [`Watch::grown`] says what it added.

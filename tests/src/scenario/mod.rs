@@ -10,7 +10,7 @@ mod crowd;
 mod drained;
 mod ends;
 mod flavour;
-mod flood;
+pub(crate) mod flood;
 mod full;
 mod held;
 mod leak;
@@ -79,7 +79,7 @@ impl Scenario {
 }
 
 /// A number that the environment may say.
-fn number(variable: &str, otherwise: u64) -> Result<u64> {
+pub(crate) fn number(variable: &str, otherwise: u64) -> Result<u64> {
     match std::env::var(variable) {
         Ok(text) => text
             .parse()
@@ -166,6 +166,8 @@ pub const ALL: &[Scenario] = &[
     scenario("agent_incident", 300, agent::incident::agent_incident).once(),
     scenario("agent_full", 300, agent::bounds::agent_full).once(),
     scenario("agent_besieged", 300, agent::bounds::agent_besieged).once(),
+    scenario("agent_no_room", 300, agent::no_room::agent_no_room).once(),
+    scenario("agent_runtime", 300, agent::runtime::agent_runtime).once(),
     scenario("netns_many", 120, crowd::netns_many).once(),
     scenario("many_sockets", 5400, crowd::many_sockets)
         .counting()

@@ -80,6 +80,10 @@ struct Agent {
     next_turn: Instant,
     /// Until when windows are short.
     hurry_until: Instant,
+    /// Whether a container runtime did not tell everything.
+    untold: bool,
+    /// Frames that the recorder has not brought to disk, as far as that was said.
+    unwritten: u64,
 }
 
 /// Runs until the system asks it to end.

@@ -29,19 +29,26 @@ impl Attributor {
             .collect()
     }
 
+    /// In words: what container runtimes did not tell, on a node that should have one.
+    #[must_use]
+    pub fn untold(&self) -> &[String] {
+        let pods = || {
+            let mut living = self.cgroups.living();
+            living.any(|(_, path)| cgroup_path::parse(path).pod_uid.is_some())
+        };
+        match self.cri.required || !self.pods.is_empty() || pods() {
+            true => &self.cri.gaps,
+            false => &[],
+        }
+    }
+
     /// In words: what is missing in the tables.
     #[must_use]
     pub fn gaps(&self) -> Vec<String> {
         let mut gaps = self.notes.clone();
         gaps.extend(self.cgroups.gaps());
         gaps.extend(self.pods.gaps.iter().chain(&self.processes.gaps).cloned());
-        let pods = || {
-            let mut living = self.cgroups.living();
-            living.any(|(_, path)| cgroup_path::parse(path).pod_uid.is_some())
-        };
-        if self.cri.required || !self.pods.is_empty() || pods() {
-            gaps.extend(self.cri.gaps.iter().cloned());
-        }
+        gaps.extend(self.untold().iter().cloned());
         gaps.extend(self.cri.faults());
         gaps.extend(self.contradictions());
         gaps.extend(self.invisible());

@@ -3,7 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -23,6 +23,8 @@ const WANTED_MAX: usize = 4096;
 const STATUSES_MAX: usize = 16;
 /// Askings while one waits for the last answers.
 const ROUNDS: usize = 4;
+/// After one that did not answer, everything is listed again, so often until it does: what it would have told meanwhile is not lost.
+const AGAIN: Duration = Duration::from_secs(10);
 /// Gaps that are kept.
 const GAPS_MAX: usize = 16;
 /// Sandboxes whose status was asked for, that are remembered.
@@ -36,8 +38,10 @@ pub struct Live {
     logs: Option<LogWatch>,
     /// Containers that were born and not named yet: their pod, and how often they will be asked for.
     wanted: HashMap<String, (String, u8)>,
-    /// Whether everything was listed once.
+    /// Whether everything was listed, and everybody has answered since.
     listed: bool,
+    /// When everything is listed again, because somebody did not answer.
+    again: Option<Instant>,
     /// Sandboxes whose status was asked for.
     asked: HashSet<String>,
     /// Namespaces of the last listing in which no pod was found.
@@ -67,6 +71,7 @@ impl Live {
             logs: LogWatch::new(&sources.pod_logs).ok(),
             wanted: HashMap::new(),
             listed: false,
+            again: None,
             asked: HashSet::new(),
             empty: Vec::new(),
         }
@@ -139,7 +144,9 @@ impl Live {
             true => self.statuses(attributor),
             false => Vec::new(),
         };
+        let again = self.again.is_some_and(|at| Instant::now() >= at);
         let what = match (uids.is_empty(), statuses.is_empty()) {
+            _ if again => What::All,
             (false, _) if self.listed => What::Pods(uids.into_iter().collect()),
             (false, _) => What::All,
             (true, false) => What::Statuses(statuses.clone()),
@@ -171,7 +178,13 @@ impl Live {
     }
 
     fn take(&mut self, answer: Answer, attributor: &mut Attributor) {
-        self.listed |= answer.whole;
+        if answer.failed {
+            self.listed = false;
+            self.again = Some(Instant::now() + AGAIN);
+        } else if answer.whole {
+            self.listed = true;
+            self.again = None;
+        }
         let gaps = &mut attributor.cri.gaps;
         if answer.whole {
             gaps.clear();

@@ -131,6 +131,38 @@ fn gaps_end_when_everything_was_listed() {
     assert_eq!(attributor.cri.gaps.len(), GAPS_MAX);
 }
 
+/// One that did not answer once is asked for everything, although nobody is newborn, until it answers.
+#[test]
+fn after_a_failure_everything_is_listed_again() {
+    let machine = Fixture::new();
+    let mut live = Live::start(&sources(&machine));
+    let mut attributor = Attributor::default();
+    live.settle(&mut attributor);
+    live.take(whole(listing("s1")), &mut attributor);
+    assert_eq!((live.listed, live.again), (true, None));
+    let failed = Answer {
+        failed: true,
+        gaps: vec!["refused".into()],
+        ..Answer::default()
+    };
+    live.take(failed, &mut attributor);
+    assert!(!live.listed);
+    let again = live.again.unwrap();
+    assert!(again > Instant::now());
+    let open = |live: &Live| live.reader.as_ref().unwrap().is_open();
+    live.ask(&attributor);
+    assert!(!open(&live), "not at once");
+    live.again = Some(Instant::now());
+    live.ask(&attributor);
+    assert!(open(&live), "when it is time");
+    // Nobody listens there.
+    live.settle(&mut attributor);
+    assert!(live.again.is_some_and(|next| next > Instant::now()));
+    live.take(whole(listing("s1")), &mut attributor);
+    assert_eq!((live.listed, live.again), (true, None));
+    assert_eq!(attributor.cri.gaps, Vec::<String>::new());
+}
+
 /// A namespace without processes, told by the runtime; it is not believed where it means the node's, or one that has a pod.
 #[test]
 fn the_namespace_of_a_sandbox() {

@@ -5,6 +5,8 @@ pub(super) mod counts;
 pub(super) mod faults;
 pub(super) mod idle;
 pub(super) mod incident;
+pub(super) mod no_room;
+pub(super) mod runtime;
 pub(super) mod scraped;
 
 use std::fs;
@@ -27,6 +29,16 @@ fn storm_size() -> Result<u64> {
 const CONNECTIONS: u64 = 4;
 /// For anything that the agent does by itself within a few windows.
 const SOON: Duration = Duration::from_secs(90);
+
+/// Short windows, and an incident whenever anything is refused: at its end the recording is brought to disk.
+const SHORT: [&str; 6] = [
+    "scan.interval=2s",
+    "scan.interval_under_pressure=1s",
+    "trigger.refusals_per_second=1",
+    "trigger.hold=0s",
+    "trigger.recover=3s",
+    "trigger.cool_down=0s",
+];
 
 /// A folder in /tmp for the files of an agent, empty.
 fn folder(name: &str) -> Result<PathBuf> {

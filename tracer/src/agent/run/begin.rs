@@ -70,6 +70,8 @@ impl Agent {
             began: now,
             next_turn: now + config.scan.interval,
             hurry_until: now,
+            untold: false,
+            unwritten: 0,
             recorder,
             folder,
             courier,

@@ -57,6 +57,7 @@ impl Agent {
         let capture = observation.capture(node, OWNERS);
         let report = capture.report();
         self.post(&observation, &report, cost)?;
+        self.say_untold(observation.attributor.untold());
         let listed = observation.was_listed();
         drop(observation);
         let window = self.triggers.is_open().then(|| capture.clone());
@@ -65,6 +66,7 @@ impl Agent {
             self.words
                 .say(Level::Error, &format!("a window is not recorded: {error}"));
         }
+        self.say_unwritten();
         self.triggers.grow(growth(&report));
         if let Some(window) = window {
             self.rewrite(window)?;
@@ -93,6 +95,41 @@ impl Agent {
             own::give_back();
         }
         Ok(())
+    }
+
+    /// Says once that a container runtime does not answer, and once that it does again.
+    fn say_untold(&mut self, untold: &[String]) {
+        match (
+            untold.first(),
+            std::mem::replace(&mut self.untold, !untold.is_empty()),
+        ) {
+            (Some(why), false) => self.words.say(
+                Level::Warn,
+                &format!("names of containers may lack, counts do not: {why}"),
+            ),
+            (None, true) => self
+                .words
+                .say(Level::Info, "container runtimes tell all names again"),
+            _ => {}
+        }
+    }
+
+    /// Says what the recorder could not bring to disk since it was last asked.
+    fn say_unwritten(&mut self) {
+        let Some(status) = self.recorder.status() else {
+            return;
+        };
+        let lost = status.failed.saturating_sub(self.unwritten);
+        self.unwritten = status.failed;
+        if lost > 0 {
+            self.board.hit_times("recorder", lost);
+            let why = status.error.unwrap_or_else(|| "it works again".to_owned());
+            let frames = crate::output::size::count(lost, "frame");
+            self.words.say(
+                Level::Error,
+                &format!("not on disk: {frames} of the recording: {why}"),
+            );
+        }
     }
 
     /// Puts up what the window told.

@@ -75,6 +75,8 @@ pub struct Answer {
     pub listing: Listing,
     /// Whether that is everything there is.
     pub whole: bool,
+    /// Whether one of them did not answer, or none listens.
+    pub failed: bool,
     /// Statuses.
     pub statuses: Vec<SeenStatus>,
     /// In words: who answered.
@@ -146,6 +148,12 @@ impl Reader {
         asked
     }
 
+    /// Whether an answer is awaited.
+    #[must_use]
+    pub const fn is_open(&self) -> bool {
+        self.open.is_some()
+    }
+
     /// The answer, if it has come.
     pub fn ready(&mut self) -> Option<Answer> {
         self.open?;
@@ -205,28 +213,32 @@ async fn ask(
         });
     }
     let mut answer = Answer::default();
+    let mut failed = false;
     let mut everything = few.is_none() && !matches!(what, What::Statuses(_));
     while let Some(done) = tasks.join_next().await {
         match done {
             Ok((runtime, told)) => {
+                failed |= !told.gaps.is_empty();
                 everything &= told.gaps.is_empty() && told.listing.beyond == 0;
                 answer.add(runtime.path(), told);
                 runtimes.push(runtime);
             }
             Err(error) => {
-                everything = false;
+                (everything, failed) = (false, true);
                 let gap = format!("a container runtime was not asked to the end: {error}");
                 answer.gaps.push(gap);
             }
         }
     }
     answer.whole = everything;
+    answer.failed = failed;
     answer
 }
 
 impl Answer {
     fn of_nobody() -> Self {
         Self {
+            failed: true,
             gaps: vec![format!(
                 "no container runtime listens at {}",
                 USUAL.join(", ")
