@@ -4,7 +4,7 @@
 #
 # ttyS0 is the kernel's console, ttyS1 and ttyS2 are stdout and stderr of the command, and ttyS3
 # carries what the host must know: "ready", then "failed WORDS" or "end STATUS SIZE" and as many
-# bytes of a packed /share/out.
+# bytes of a packed /share/out. A command that will end the machine itself says "crash" there.
 
 export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root TERM=dumb LANG=C.UTF-8
 
@@ -70,6 +70,20 @@ while read -r module; do
     [ "$module" = dummy ] && options=numdummies=0
     insmod "/lib/modules/$module.ko" $options
 done </etc/vm/modules
+# The disk that outlives this machine.
+read -r keep </etc/vm/keep
+if [ -n "$keep" ]; then
+    # A guest whose root is a disk has these modules already.
+    [ -b /dev/vda ] || while read -r module; do insmod "/lib/modules/$module.ko"; done </etc/vm/disk
+    mkdir -p /keep
+    # The kernel looks at the disk in its own time.
+    tries=0
+    until mount -t ext4 "/dev/$keep" /keep; do
+        tries=$((tries + 1))
+        [ "$tries" -lt 100 ] || fail "cannot mount /dev/$keep at /keep"
+        sleep 0.1
+    done
+fi
 ip link set lo up || fail "cannot bring up the loopback device"
 
 cd /root || fail "no home"
@@ -100,6 +114,7 @@ if [ -n "$(ls -A /share/out)" ]; then
     tar -czf /out.tar.gz -C /share/out . || fail "cannot pack /share/out: no memory left?"
     size=$(stat -c %s /out.tar.gz)
 fi
+[ -z "$keep" ] || umount /keep || fail "cannot unmount /keep"
 echo "end $status $size" >&9
 [ "$size" = 0 ] || cat /out.tar.gz >&9
 stty -F /dev/ttyS3 raw

@@ -33,6 +33,8 @@ pub(crate) struct Content<'a> {
     pub(crate) share: Option<&'a Path>,
     /// Whether the guest's root is a disk, onto which all but the tools is copied.
     pub(crate) for_disk: bool,
+    /// The name of the disk that outlives the guest, if it has one.
+    pub(crate) keep: Option<&'a str>,
     /// The cgroup layout: `v2`, `v1` or `hybrid`.
     pub(crate) cgroup: &'a str,
     /// The command and its arguments.
@@ -92,6 +94,7 @@ pub(crate) fn write(path: &Path, content: &Content<'_>) -> Result<()> {
         ),
         ("etc/hostname", "tcpress-vm\n"),
         ("etc/vm/programs", &programs),
+        ("etc/vm/keep", content.keep.unwrap_or_default()),
         ("etc/vm/cgroup", &format!("{}\n", content.cgroup)),
         (
             "etc/vm/command",

@@ -19,6 +19,8 @@ pub(crate) enum News {
     Ready,
     /// The machine could not be prepared.
     Failed(String),
+    /// The command is about to end the machine, without any more words.
+    Crashing,
     /// The command ended; this many bytes of packed output follow.
     Ended { status: i32, size: usize },
     /// The packed content of `/share/out`.
@@ -162,6 +164,7 @@ fn listen(mut control: impl std::io::BufRead, sender: &Sender<News>) {
 fn parse(line: &str) -> Option<News> {
     match line.split_once(' ').unwrap_or((line, "")) {
         ("ready", _) => Some(News::Ready),
+        ("crash", _) => Some(News::Crashing),
         ("failed", why) => Some(News::Failed(why.to_owned())),
         ("end", numbers) => {
             let (status, size) = numbers.split_once(' ')?;
@@ -181,11 +184,12 @@ mod tests {
     #[test]
     fn news_are_read_and_the_output_follows_its_announcement() {
         let (sender, news) = channel();
-        listen(&b"noise\nready\nend 3 5\nabcde"[..], &sender);
+        listen(&b"noise\nready\ncrash\nend 3 5\nabcde"[..], &sender);
         drop(sender);
         let all: Vec<News> = news.iter().collect();
         let expected = [
             News::Ready,
+            News::Crashing,
             News::Ended { status: 3, size: 5 },
             News::Output(b"abcde".to_vec()),
         ];

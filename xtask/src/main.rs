@@ -14,6 +14,7 @@ mod fuzz;
 mod guest;
 mod hosts;
 mod initramfs;
+mod keep;
 mod kernels;
 mod kernels_page;
 mod kubelet;

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use crate::{
     kernels::Kernel,
-    vm::{Cgroup, Parts, Settings},
+    vm::{Cgroup, Output, Parts, Settings},
 };
 
 const AT_ONCE: usize = 2;
@@ -25,6 +25,8 @@ pub(crate) struct Job<'a> {
     pub(crate) settings: Settings,
     /// The command and its arguments.
     pub(crate) command: Vec<String>,
+    /// Where that is to end the machine: a command for the one that comes after, with the same disk.
+    pub(crate) after_crash: Option<Vec<String>>,
 }
 
 impl<'a> Job<'a> {
@@ -39,9 +41,34 @@ impl<'a> Job<'a> {
             label,
             kernel,
             settings,
-            command: command.split(' ').map(str::to_owned).collect(),
+            command: words(command),
+            after_crash: None,
         }
     }
+
+    /// The same on a machine that the command ends; then another command on one that comes after it.
+    pub(crate) fn crashing(mut self, then: &str) -> Self {
+        self.settings.crash = true;
+        self.after_crash = Some(words(then));
+        self
+    }
+
+    /// Runs it to its end, or to the first status that is not zero.
+    fn run(&self, parts: &Parts, outputs: impl Fn() -> (Output, Output)) -> Result<i32> {
+        let status = parts.run(self.kernel, &self.settings, &self.command, &outputs)?;
+        let (0, Some(then)) = (status, &self.after_crash) else {
+            return Ok(status);
+        };
+        let settings = Settings {
+            crash: false,
+            ..self.settings.clone()
+        };
+        parts.run(self.kernel, &settings, then, &outputs)
+    }
+}
+
+fn words(command: &str) -> Vec<String> {
+    command.split(' ').map(str::to_owned).collect()
 }
 
 /// How a job ended.
@@ -67,7 +94,7 @@ pub(crate) fn run(parts: &Parts, jobs: &[Job<'_>]) -> Vec<Run> {
                     eprintln!("== kernel {}", job.label);
                     let stdout = Labelled::new(&job.label, io::stdout);
                     let stderr = Labelled::new(&job.label, io::stderr);
-                    let status = parts.run(job.kernel, &job.settings, &job.command, || {
+                    let status = job.run(parts, || {
                         (Box::new(stdout.clone()), Box::new(stderr.clone()))
                     });
                     lock(&results).push(Run {

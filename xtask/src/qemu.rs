@@ -48,6 +48,8 @@ pub(crate) struct Machine<'a> {
     pub(crate) initrd: &'a Path,
     /// A disk, which is only read: what the guest writes to it is gone with the guest.
     pub(crate) disk: Option<&'a Path>,
+    /// A disk that outlives the guest, as a node's does.
+    pub(crate) keep: Option<&'a Path>,
     /// How to execute.
     pub(crate) accelerator: Accelerator,
     /// Memory as QEMU reads it.
@@ -67,6 +69,8 @@ pub(crate) struct Machine<'a> {
 pub(crate) enum Outcome {
     /// The command ended by itself, and left this packed output.
     Ended { status: i32, output: Vec<u8> },
+    /// The command said that it would end the machine, and did.
+    Crashed,
     /// The command ran into the time limit.
     TimedOut,
     /// The machine failed; the text says what is known.
@@ -193,7 +197,7 @@ fn follow(
     stop: &AtomicBool,
 ) -> Result<Outcome> {
     let mut deadline = Instant::now() + machine.boot_limit;
-    let mut running = false;
+    let (mut running, mut crashing) = (false, false);
     let mut ended = None;
     loop {
         if stop.load(Ordering::Relaxed) {
@@ -205,6 +209,7 @@ fn follow(
                 running = true;
                 deadline = Instant::now() + machine.limit;
             }
+            Ok(News::Crashing) => crashing = true,
             Ok(News::Failed(why)) => {
                 return failed(running, &format!("the guest's init failed: {why}"));
             }
@@ -228,6 +233,7 @@ fn follow(
                         Some(_) => {
                             failed(running, "the guest ended before all of /share/out was out")
                         }
+                        None if crashing => Ok(Outcome::Crashed),
                         None => failed(
                             running,
                             "the guest ended without a word: did its kernel panic?",
@@ -302,6 +308,14 @@ fn command(machine: &Machine<'_>, folder: &Folder) -> Command {
         let path = disk.display().to_string().replace(',', ",,");
         command.args(["-drive", &format!("file={path},{options}")]);
         command.args(["-device", "virtio-blk-pci,drive=disk"]);
+    }
+    if let Some(keep) = machine.keep {
+        // What a guest flushes reaches the host's disk, as with an honest disk; what it only wrote may be lost with the host, not
+        // with the guest.
+        let options = "if=none,id=keep,format=raw,cache=writeback";
+        let path = keep.display().to_string().replace(',', ",,");
+        command.args(["-drive", &format!("file={path},{options}")]);
+        command.args(["-device", "virtio-blk-pci,drive=keep"]);
     }
     command.arg("-kernel").arg(machine.kernel);
     command.arg("-initrd").arg(machine.initrd);

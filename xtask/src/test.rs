@@ -4,6 +4,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
+    path::PathBuf,
     process::{Command, Stdio},
     time::Instant,
 };
@@ -13,6 +14,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     cache::Cache,
     checkers, chromium, e2e, hosts,
+    kernels::Kernel,
     pairs::{self, Job},
     process,
     qemu::Folder,
@@ -29,6 +31,8 @@ const MACHINES: &str = "virtual machines";
 const ALL_ON: &str = "6.12";
 /// Seconds for all scenarios on one kernel: a guard against one that hangs, on a busy host too.
 const SCENARIOS_LIMIT: u64 = 1500;
+/// Seconds for each half of a reboot.
+const REBOOT_LIMIT: u64 = 300;
 
 /// Runs all checks, the scenarios on each kernel of the list.
 pub(crate) fn run(list: &str) -> Result<i32> {
@@ -143,6 +147,19 @@ fn unit(tally: &mut Tally) -> Result<()> {
     Ok(())
 }
 
+/// A machine that ends without a word, and the one that comes after it.
+fn reboot(kernel: &Kernel, keep: PathBuf) -> Job<'_> {
+    let settings = Settings {
+        keep: Some(keep),
+        timeout: REBOOT_LIMIT,
+        ..Settings::default()
+    };
+    let mut job = Job::new(kernel, settings, "lab scenario agent_before_reboot")
+        .crashing("lab scenario agent_after_reboot");
+    job.label.push_str(" rebooted");
+    job
+}
+
 fn scenarios(tally: &mut Tally, parts: &Parts) -> Result<()> {
     let folder = Folder::new()?;
     let share = folder.path("share");
@@ -166,6 +183,7 @@ fn scenarios(tally: &mut Tally, parts: &Parts) -> Result<()> {
         })
         .collect();
     jobs.extend(all_on.map(e2e::incident));
+    jobs.extend(all_on.map(|kernel| reboot(kernel, folder.path("keep"))));
     // The longest first, so that no machine runs on alone at the end.
     jobs.sort_by_key(|job| job.command.len());
     let tried = format!("lab scenarios {}", hosts::SCENARIOS);

@@ -14,7 +14,7 @@ use clap::{Args, ValueEnum};
 use crate::{
     accel, binaries,
     cache::Cache,
-    guest, initramfs,
+    guest, initramfs, keep,
     kernels::{self, Kernel},
     node,
     qemu::{self, Accelerator, Folder, Machine, Outcome},
@@ -30,6 +30,8 @@ const TIMEOUT: u64 = 300;
 const TIMED_OUT: i32 = 124;
 /// Exit status when the machine failed, not the command.
 const MACHINE_FAILED: i32 = 125;
+/// Names of a guest's disks, in the order in which it finds them.
+const DISKS: [&str; 2] = ["vda", "vdb"];
 /// Exit status when a signal stopped us, as shells count.
 const INTERRUPTED: i32 = 130;
 
@@ -53,6 +55,12 @@ pub(crate) struct Settings {
     /// Boot the disk of a node: a Debian with containerd, runc, CNI plugins and Redis
     #[arg(long)]
     pub(crate) node: bool,
+    /// A disk that outlives the machine, as /keep in the guest: an image, made where it lacks
+    #[arg(long, value_name = "FILE")]
+    pub(crate) keep: Option<PathBuf>,
+    /// The command is to end the machine itself, as `lab scenario agent_before_reboot` does: that is status 0; one that ends well instead is 125
+    #[arg(long)]
+    pub(crate) crash: bool,
     /// Memory, as QEMU reads it
     #[arg(long, value_name = "SIZE", default_value = MEMORY)]
     pub(crate) memory: String,
@@ -87,6 +95,8 @@ impl Default for Settings {
             modules: None,
             share: None,
             node: false,
+            keep: None,
+            crash: false,
             memory: MEMORY.to_owned(),
             cpus: CPUS,
             timeout: TIMEOUT,
@@ -143,10 +153,15 @@ impl Parts {
             .node
             .then(|| node::resolve(&self.cache))
             .transpose()?;
+        if let Some(image) = &settings.keep {
+            keep::make(&self.cache, image)?;
+        }
+        let keep = settings.keep.as_deref();
         let content = initramfs::Content {
             guest: &self.guest,
             for_disk: disk.is_some(),
             programs: &self.programs,
+            keep: keep.map(|_| DISKS[usize::from(disk.is_some())]),
             modules: kernel.modules.as_deref(),
             share: settings.share.as_deref(),
             cgroup: cgroup.as_ref().map_or("v2", |value| value.get_name()),
@@ -157,6 +172,7 @@ impl Parts {
             kernel: &kernel.image,
             initrd: &initrd,
             disk: disk.as_deref(),
+            keep,
             accelerator: Accelerator::Count,
             memory: &settings.memory,
             cpus: settings.cpus,
@@ -192,7 +208,16 @@ impl Parts {
                 if let (Some(share), false) = (&settings.share, output.is_empty()) {
                     unpack(&output, &share.join("out"))?;
                 }
+                if settings.crash && status == 0 {
+                    eprintln!("the command ended, and was to end the machine");
+                    return Ok(MACHINE_FAILED);
+                }
                 Ok(status)
+            }
+            Outcome::Crashed if settings.crash => Ok(0),
+            Outcome::Crashed => {
+                eprintln!("the command has ended the machine; say --crash where it is to");
+                Ok(MACHINE_FAILED)
             }
             Outcome::TimedOut => {
                 eprintln!(

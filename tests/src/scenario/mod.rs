@@ -93,6 +93,13 @@ pub const ON_DEMAND: &[Scenario] = &[
     scenario("stalls", 5400, stalls::stalls),
     scenario("agent_scraped", 5400, agent::scraped::agent_scraped),
     scenario("agent_idle", 5400, agent::idle::agent_idle),
+    // Two halves of one, with a machine that ends in between.
+    scenario(
+        "agent_before_reboot",
+        600,
+        agent::reboot::agent_before_reboot,
+    ),
+    scenario("agent_after_reboot", 600, agent::reboot::agent_after_reboot),
 ];
 
 /// All others, in the order in which they run.

@@ -6,6 +6,7 @@ pub(super) mod faults;
 pub(super) mod idle;
 pub(super) mod incident;
 pub(super) mod no_room;
+pub(super) mod reboot;
 pub(super) mod runtime;
 pub(super) mod scraped;
 
