@@ -2,6 +2,7 @@
 //! with v1 in that of memory, and in the v2 one beside it where there is one (hybrid).
 
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -131,9 +132,13 @@ pub fn create(path: &Path) -> Result<()> {
                 let _ = fs::write(at.join("cgroup.subtree_control"), controller);
             }
             at.push(part);
-            if !at.exists() {
-                fs::create_dir(&at)
-                    .with_context(|| format!("cannot make cgroup {}", at.display()))?;
+            match fs::create_dir(&at) {
+                // Pods are made at the same time.
+                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+                    return Err(error)
+                        .with_context(|| format!("cannot make cgroup {}", at.display()));
+                }
+                _ => {}
             }
         }
     }
@@ -161,7 +166,7 @@ fn remove_one(path: &Path) -> Result<()> {
         }
         match fs::remove_dir(path) {
             Ok(()) => return Ok(()),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             Err(error) if Instant::now() > end => {
                 return Err(error)
                     .with_context(|| format!("cannot remove cgroup {}", path.display()));
