@@ -77,6 +77,8 @@ struct Agent {
     questions: Questions,
     followers: Followers,
     began: Instant,
+    /// When the window that is open began.
+    turned: Instant,
     next_turn: Instant,
     /// Until when windows are short.
     hurry_until: Instant,

@@ -5,6 +5,7 @@ use std::{path::PathBuf, time::Duration};
 use super::observe::Watching;
 use crate::{
     agent::socket::{self, AskError, Following, Request, Span},
+    output::table,
     report::Report,
 };
 
@@ -25,18 +26,16 @@ pub(super) struct Local {
 impl Local {
     /// The agent's report of a window that begins now; `None` where there is no agent, it cannot answer, or what is wanted is not what it does.
     pub(super) async fn report(&self, watching: &Watching) -> Option<Report> {
-        let window = Span::new(watching.duration).ok()?;
+        let window = Span::new(watching.duration_of_agent()).ok()?;
         if self.no_agent || !watching.is_usual() {
             return None;
         }
+        self.provisional().await;
         let request = Request::Report {
             window: Some(window),
         };
         let limit = window.time() + PATIENCE;
-        let answer = match socket::ask(&self.agent_socket, &request, limit).await {
-            Ok(answer) => serde_json::from_slice(&answer).map_err(|error| error.to_string()),
-            Err(error) => self.silent(&error),
-        };
+        let answer = self.ask(&request, limit).await;
         match answer {
             Ok(report) => {
                 super::say("answered by the agent of this node (--no-agent loads everything here)");
@@ -47,6 +46,22 @@ impl Local {
                 super::say(&format!("the agent of this node has no answer: {why}"));
                 None
             }
+        }
+    }
+
+    /// A first answer: what the agent's last window told.
+    async fn provisional(&self) {
+        let last = self.ask(&Request::Report { window: None }, PATIENCE).await;
+        // Without one, the window itself tells.
+        if let Ok(last) = last {
+            super::say(&format!("provisional: {}", table::one_line(&last)));
+        }
+    }
+
+    async fn ask(&self, request: &Request, limit: Duration) -> Result<Report, String> {
+        match socket::ask(&self.agent_socket, request, limit).await {
+            Ok(answer) => serde_json::from_slice(&answer).map_err(|error| error.to_string()),
+            Err(error) => self.silent(&error),
         }
     }
 

@@ -24,9 +24,9 @@ use crate::{
 #[derive(Debug, clap::Args)]
 pub(super) struct Watching {
     /// How long to watch, such as 500ms, 10s or 2m, counted from when tracing has begun; 0 is a snapshot
-    /// of who holds the memory now.
-    #[arg(short, long, value_name = "TIME", default_value = "10s", value_parser = super::duration)]
-    pub(super) duration: Duration,
+    /// of who holds the memory now. Without it 10s, and 5s where an agent of this node counts already.
+    #[arg(short, long, value_name = "TIME", value_parser = super::duration)]
+    duration: Option<Duration>,
     /// Trace nothing: answer from the kernel's counters, sock_diag and /proc.
     #[arg(long)]
     pub(super) no_bpf: bool,
@@ -38,7 +38,22 @@ pub(super) struct Watching {
     bounds: Bounds,
 }
 
+/// How long, where nobody says it.
+const DURATION: Duration = Duration::from_secs(10);
+/// And where an agent counts already: whoever asks on a node in trouble has the whole answer within ten seconds.
+const DURATION_OF_AGENT: Duration = Duration::from_secs(5);
+
 impl Watching {
+    /// How long to watch.
+    pub(super) fn duration(&self) -> Duration {
+        self.duration.unwrap_or(DURATION)
+    }
+
+    /// How long to let an agent watch.
+    pub(super) fn duration_of_agent(&self) -> Duration {
+        self.duration.unwrap_or(DURATION_OF_AGENT)
+    }
+
     /// Whether nothing is asked for that an agent which counts already would have to be asked for before.
     pub(super) fn is_usual(&self) -> bool {
         !self.no_bpf && !self.selfcheck && self.bounds == Bounds::default()
@@ -132,9 +147,13 @@ pub(super) async fn window(
     args: &Watching,
 ) -> anyhow::Result<(Observation, Node, End)> {
     // After a snapshot nothing comes to compare single sockets with.
-    let singly_up_to = if args.duration.is_zero() { 0 } else { u64::MAX };
+    let singly_up_to = if args.duration().is_zero() {
+        0
+    } else {
+        u64::MAX
+    };
     let mut begun = begin(paths, singly_up_to, &Progress::new(&super::say))?;
-    if args.duration.is_zero() {
+    if args.duration().is_zero() {
         let observer = observer(&begun.sources, &begun.attributor, &begun.start.scan);
         let mut snapshot = begun.snapshot("a snapshot traces nothing");
         snapshot.explain(observer);
@@ -168,13 +187,13 @@ async fn observe(
         Ok(mut watch) => {
             watch.attributor = Arc::new(attributor);
             watch.live = Some(live);
-            let ended = collect(&mut watch, &mut observer, args.duration).await?;
+            let ended = collect(&mut watch, &mut observer, args.duration()).await?;
             let observation = watch.close(start, &Progress::new(&super::say))?;
             (observation, ended)
         }
         Err(why) => {
             let begun = Instant::now();
-            let ended = wait(&mut observer, args.duration).await;
+            let ended = wait(&mut observer, args.duration()).await;
             let elapsed = begun.elapsed();
             let end = survey(&sources.proc, Detail::Each, &Progress::new(&super::say));
             sources.refresh(&mut attributor);

@@ -63,7 +63,7 @@ pub(super) async fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> 
     }
     let (report, code) = if args.until_recovered {
         anyhow::ensure!(
-            !args.watching.duration.is_zero(),
+            !args.watching.duration().is_zero(),
             "--until-recovered needs windows in which something is counted: give a --duration above 0"
         );
         follow::until_recovered(paths, args, before).await?

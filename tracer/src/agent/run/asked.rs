@@ -80,7 +80,8 @@ impl Agent {
         self.turn()?;
         self.questions.0.push(Question {
             since: Timestamp::now(),
-            due: Instant::now() + window,
+            // It began when the one before it ended, not when all was done with that.
+            due: self.turned + window,
             reply,
         });
         Ok(())

@@ -68,6 +68,7 @@ impl Agent {
             following,
             story: None,
             began: now,
+            turned: now,
             next_turn: now + config.scan.interval,
             hurry_until: now,
             untold: false,

@@ -48,6 +48,7 @@ impl Agent {
     pub(super) fn turn(&mut self) -> anyhow::Result<()> {
         let before = own::cpu_of_thread();
         let observation = self.counting.turn()?;
+        self.turned = Instant::now();
         let cost = own::cpu_of_thread()
             .zip(before)
             .map(|(now, before)| now.saturating_sub(before));
@@ -68,12 +69,13 @@ impl Agent {
         }
         self.say_unwritten();
         self.triggers.grow(growth(&report));
+        // Whoever waits comes first.
+        self.answer();
         if let Some(window) = window {
             self.rewrite(window)?;
             // Its report says why they do not read; at other times that is not worth what it costs.
             self.counting.observe();
         }
-        self.answer();
         if !self.followers.is_empty() {
             match line(&report) {
                 Ok(line) => {
