@@ -139,7 +139,8 @@ pub fn get(path: &str) -> Result<String> {
 
 /// What a path answers with status 200, in HTTP/1.0: whole, and not in chunks.
 pub fn get_from(address: &str, path: &str) -> Result<String> {
-    let mut stream = TcpStream::connect(address).context("nobody listens")?;
+    let at = address.parse().context("no address by number")?;
+    let mut stream = TcpStream::connect_timeout(&at, ANSWER).context("nobody listens")?;
     stream.set_read_timeout(Some(ANSWER))?;
     let version = if address == ADDRESS { "1.1" } else { "1.0" };
     let head = format!("GET {path} HTTP/{version}\r\nHost: {address}\r\nConnection: close\r\n\r\n");

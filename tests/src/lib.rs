@@ -22,6 +22,7 @@ pub mod recipe;
 pub mod report;
 pub mod scenario;
 pub mod snmp;
+pub mod sockstat;
 pub mod stopwatch;
 pub mod sys;
 pub mod tcpress;

@@ -98,7 +98,11 @@ fn lab() -> Result<Command> {
 }
 
 /// Makes the command start inside a cgroup and a network namespace.
-fn place(command: &mut Command, scope: Option<&Path>, netns: Option<&File>) -> Result<()> {
+pub(crate) fn place(
+    command: &mut Command,
+    scope: Option<&Path>,
+    netns: Option<&File>,
+) -> Result<()> {
     let folders = scope.map(cgroup::everywhere).transpose()?;
     let procs = folders
         .iter()

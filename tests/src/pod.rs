@@ -195,6 +195,14 @@ impl Pod {
         network::run_in(wire.netns.file(), "tc", &arguments).map(drop)
     }
 
+    /// Pulls the pod's cable at the node, or plugs it in again: what goes around within the pod goes on.
+    pub fn plug(&self, plugged: bool) -> Result<()> {
+        let port = self.wire.as_ref().and_then(|wire| wire.port.as_ref());
+        let port = port.context("a pod without a cable")?;
+        let state = if plugged { "up" } else { "down" };
+        network::ip(&format!("link set {port} {state}")).map(drop)
+    }
+
     /// Pulls the pod's cable at the node, and takes its loopback device down: nothing goes in or out or around any more, and no
     /// socket is told.
     pub fn cut(&self) -> Result<()> {

@@ -1,6 +1,6 @@
 //! What tests of `deploy/` and of metrics check with: promtool and kustomize of Debian, and of PyPI kubernetes-validate, which brings the
 //! schemas of Kubernetes along, and Prometheus' own client, which has the reference parser of OpenMetrics. All of it lies in the cache, and
-//! nothing else on the machine sees it. Prometheus itself comes with promtool.
+//! nothing else on the machine sees it. Prometheus itself comes with promtool; machines get it where they ask for it.
 
 use std::{
     fs,
@@ -100,6 +100,12 @@ pub(crate) fn programs(cache: &Cache) -> Result<()> {
         link(cache, name, &place.join(name))?;
     }
     Ok(())
+}
+
+/// Prometheus, unpacked where it lacks.
+pub(crate) fn prometheus(cache: &Cache) -> Result<PathBuf> {
+    programs(cache)?;
+    Ok(programs_place(cache).join("prometheus"))
 }
 
 /// Whether the packages of PyPI are in the cache.

@@ -27,6 +27,8 @@ pub(crate) struct Content<'a> {
     pub(crate) guest: &'a Path,
     /// Programs for `/bin`.
     pub(crate) programs: &'a [PathBuf],
+    /// Rules for a Prometheus that is among them.
+    pub(crate) rules: Option<&'a Path>,
     /// The folder of the kernel's modules.
     pub(crate) modules: Option<&'a Path>,
     /// A folder that appears as `/share`.
@@ -73,6 +75,9 @@ pub(crate) fn write(path: &Path, content: &Content<'_>) -> Result<()> {
     for program in content.programs {
         let name = program.file_name().unwrap_or_default().to_string_lossy();
         add_file(&mut archive, program, &format!("bin/{name}"))?;
+    }
+    if let Some(rules) = content.rules {
+        add_file(&mut archive, rules, "etc/prometheus/tcpress.rules.yaml")?;
     }
     if let Some(share) = content.share {
         add_folder(&mut archive, share, "share")?;

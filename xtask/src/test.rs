@@ -160,6 +160,21 @@ fn reboot(kernel: &Kernel, keep: PathBuf) -> Job<'_> {
     job
 }
 
+/// The agent beside a real Prometheus.
+fn with_prometheus<'a>(kernel: &'a Kernel, settings: &Settings) -> Job<'a> {
+    let settings = Settings {
+        prometheus: true,
+        ..settings.clone()
+    };
+    let mut job = Job::new(
+        kernel,
+        settings,
+        "lab scenarios agent_scraped agent_exhausted",
+    );
+    job.label.push_str(" with Prometheus");
+    job
+}
+
 fn scenarios(tally: &mut Tally, parts: &Parts) -> Result<()> {
     let folder = Folder::new()?;
     let share = folder.path("share");
@@ -184,6 +199,7 @@ fn scenarios(tally: &mut Tally, parts: &Parts) -> Result<()> {
         .collect();
     jobs.extend(all_on.map(e2e::incident));
     jobs.extend(all_on.map(|kernel| reboot(kernel, folder.path("keep"))));
+    jobs.extend(all_on.map(|kernel| with_prometheus(kernel, &settings)));
     // The longest first, so that no machine runs on alone at the end.
     jobs.sort_by_key(|job| job.command.len());
     let tried = format!("lab scenarios {}", hosts::SCENARIOS);

@@ -14,9 +14,9 @@ use clap::{Args, ValueEnum};
 use crate::{
     accel, binaries,
     cache::Cache,
-    guest, initramfs, keep,
+    checkers, guest, initramfs, keep,
     kernels::{self, Kernel},
-    node,
+    node, process,
     qemu::{self, Accelerator, Folder, Machine, Outcome},
     setup,
 };
@@ -26,6 +26,8 @@ const CPUS: u32 = 2;
 /// Lines of a log that are shown when a machine failed.
 const TAIL: usize = 40;
 const TIMEOUT: u64 = 300;
+/// Rules of Prometheus, of which all others are made.
+const RULES: &str = "deploy/prometheus/tcpress.rules.yaml";
 /// Exit status when the command ran into the time limit.
 const TIMED_OUT: i32 = 124;
 /// Exit status when the machine failed, not the command.
@@ -61,6 +63,9 @@ pub(crate) struct Settings {
     /// The command is to end the machine itself, as `lab scenario agent_before_reboot` does: that is status 0; one that ends well instead is 125
     #[arg(long)]
     pub(crate) crash: bool,
+    /// Put Debian's Prometheus and the rules of deploy/ into the guest, where scenarios find them
+    #[arg(long)]
+    pub(crate) prometheus: bool,
     /// Memory, as QEMU reads it
     #[arg(long, value_name = "SIZE", default_value = MEMORY)]
     pub(crate) memory: String,
@@ -97,6 +102,7 @@ impl Default for Settings {
             node: false,
             keep: None,
             crash: false,
+            prometheus: false,
             memory: MEMORY.to_owned(),
             cpus: CPUS,
             timeout: TIMEOUT,
@@ -157,10 +163,17 @@ impl Parts {
             keep::make(&self.cache, image)?;
         }
         let keep = settings.keep.as_deref();
+        let mut programs = self.programs.clone();
+        let mut rules = None;
+        if settings.prometheus {
+            programs.push(checkers::prometheus(&self.cache)?);
+            rules = Some(process::workspace()?.join(RULES));
+        }
         let content = initramfs::Content {
             guest: &self.guest,
             for_disk: disk.is_some(),
-            programs: &self.programs,
+            programs: &programs,
+            rules: rules.as_deref(),
             keep: keep.map(|_| DISKS[usize::from(disk.is_some())]),
             modules: kernel.modules.as_deref(),
             share: settings.share.as_deref(),

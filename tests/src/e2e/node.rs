@@ -13,6 +13,7 @@ use super::container::Container;
 use super::pod::{Pod, SHARED, Spec};
 use super::runtime::Runtime;
 use crate::netns::{self, Recipe};
+use crate::sockstat::Usage;
 use crate::tcpress::{self, Running};
 
 /// How long the node may take to be as it was before a scenario.
@@ -71,14 +72,6 @@ pub(super) struct Node {
     idle: Usage,
 }
 
-/// TCP memory and sockets of the node, as `/proc/net/sockstat` has them.
-#[derive(Clone, Copy, Debug)]
-struct Usage {
-    pages: u64,
-    allocated: u64,
-    orphans: u64,
-}
-
 impl Node {
     /// Starts containerd and makes the pods that stay.
     pub(super) fn new() -> Result<Self> {
@@ -105,7 +98,7 @@ impl Node {
             client,
             server: RefCell::new(server),
             restarts: Cell::new(0),
-            idle: usage()?,
+            idle: Usage::read()?,
         })
     }
 
@@ -144,7 +137,7 @@ impl Node {
         );
         let end = Instant::now() + SETTLING;
         loop {
-            let now = usage()?;
+            let now = Usage::read()?;
             let settled = now.pages <= self.idle.pages + MORE_PAGES
                 && now.allocated <= self.idle.allocated + MORE_SOCKETS
                 && now.orphans <= self.idle.orphans;
@@ -160,25 +153,9 @@ impl Node {
     }
 }
 
-fn usage() -> Result<Usage> {
-    let text = fs::read_to_string("/proc/net/sockstat")?;
-    let line = text.lines().find_map(|line| line.strip_prefix("TCP: "));
-    let words: Vec<&str> = line.context("no TCP in sockstat")?.split(' ').collect();
-    let number = |name: &str| -> Result<u64> {
-        let at = words.iter().position(|word| *word == name);
-        let value = at.and_then(|at| words.get(at + 1)?.parse().ok());
-        value.with_context(|| format!("no {name} in sockstat"))
-    };
-    Ok(Usage {
-        pages: number("mem")?,
-        allocated: number("alloc")?,
-        orphans: number("orphan")?,
-    })
-}
-
 /// Pages of TCP memory that the node has taken.
 pub(super) fn pages() -> Result<u64> {
-    Ok(usage()?.pages)
+    Ok(Usage::read()?.pages)
 }
 
 /// Waits until not more pages are taken than before, as far as processors keep no reserve; returns how many are.

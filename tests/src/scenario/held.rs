@@ -15,6 +15,7 @@ use crate::network::Network;
 use crate::pod::Pod;
 use crate::recipe::tcp_mem::TcpMem;
 use crate::report::Report;
+use crate::sockstat::Usage;
 use crate::{cgroup, tcpress};
 
 /// Connections that are reset, and what each has received and not read.
@@ -22,18 +23,6 @@ const RESET: u64 = 400;
 const BYTES: u64 = 30_000;
 /// Where memory is compared in whole, so much that what the memory controller keeps per CPU is less than a hundredth of it.
 const MUCH: u64 = 64_000;
-
-/// TCP sockets allocated on the node.
-fn allocated() -> Result<u64> {
-    let text = fs::read_to_string("/proc/net/sockstat")?;
-    let line = text.lines().find(|line| line.starts_with("TCP:"));
-    let words: Vec<&str> = line.unwrap_or_default().split_ascii_whitespace().collect();
-    let at = words.iter().position(|word| *word == "alloc");
-    let value = at
-        .and_then(|at| words.get(at + 1))
-        .context("sockstat has no alloc")?;
-    Ok(value.parse()?)
-}
 
 /// A leaking server in a pod, and connections to it from the same pod that are reset when they have sent so many bytes.
 fn reset(pod: &Pod, bytes: u64) -> Result<Recipe> {
@@ -59,14 +48,14 @@ pub(super) fn reset_unread() -> Result<Outcome> {
         honest.endpoint(8080)
     ))?;
     open.done(PATIENCE)?;
-    let before = allocated()?;
+    let before = Usage::read()?.allocated;
     let server = reset(&leaky, BYTES)?;
     sleep(SETTLE);
     let mut checks = Checks::new();
     // The listener is one more.
     checks.equal(
         "sockets that the kernel has more",
-        allocated()? - before,
+        Usage::read()?.allocated - before,
         RESET + 1,
     );
     let listed = leaky.run("ss", "-tanH")?;
@@ -129,7 +118,11 @@ pub(super) fn reset_unread() -> Result<Outcome> {
     // Nothing of them stays in our hands.
     server.stop()?;
     sleep(SETTLE);
-    checks.equal("sockets once the server has gone", allocated()?, before);
+    checks.equal(
+        "sockets once the server has gone",
+        Usage::read()?.allocated,
+        before,
+    );
     checks.finish()?;
     Ok(Outcome::Pass)
 }

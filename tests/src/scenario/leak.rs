@@ -9,13 +9,16 @@ use crate::netns::Recipe;
 use crate::pod::Pod;
 use crate::recipe::tcp_mem::{LEAK, LEAKED_BEFORE, LEAKED_DURING};
 
-/// How long clients outside may take for the first part.
+/// How long clients outside may take for either part.
 const FED: Duration = Duration::from_secs(60);
+
+/// Connections that come later.
+const NEWCOMERS: u32 = 100;
 
 /// The leak of one pod, beside [`crate::recipe::tcp_mem::TcpMem::small`].
 pub(super) struct Leak {
     server: Recipe,
-    outside: Recipe,
+    outside: Vec<Recipe>,
     go: Go,
 }
 
@@ -30,9 +33,20 @@ impl Leak {
         outside.step("feed", FED)?;
         Ok(Self {
             server,
-            outside,
+            outside: vec![outside],
             go,
         })
+    }
+
+    /// With [`NEWCOMERS`] more, which hold nothing before it goes on: each may have its share, and together they take what is left. Without
+    /// them the leak ends where its own connections have theirs.
+    pub(super) fn with_newcomers(mut self, pod: &Pod) -> Result<Self> {
+        let go = &self.go;
+        self.outside.push(pod.outside(&format!(
+            "tun --device tun1 --kernel 10.98.0.1 --client 10.98.0.2 --to 10.98.0.1:8080 --connections {NEWCOMERS} \
+             --do until:{go} --do feed:{LEAKED_DURING}"
+        ))?);
+        Ok(self)
     }
 
     /// Lets it go on, until no more is taken.
@@ -40,9 +54,18 @@ impl Leak {
         self.go.give()
     }
 
+    /// Waits until no more is taken.
+    pub(super) fn taken(&self) -> Result<()> {
+        self.outside
+            .iter()
+            .try_for_each(|it| it.done(FED).map(drop))
+    }
+
     /// Ends both sides: the memory is free again.
     pub(super) fn stop(self) -> Result<()> {
-        self.outside.stop()?;
+        for outside in self.outside {
+            outside.stop()?;
+        }
         self.server.stop()?;
         Ok(())
     }

@@ -92,6 +92,7 @@ pub(crate) fn number(variable: &str, otherwise: u64) -> Result<u64> {
 pub const ON_DEMAND: &[Scenario] = &[
     scenario("stalls", 5400, stalls::stalls),
     scenario("agent_scraped", 5400, agent::scraped::agent_scraped),
+    scenario("agent_exhausted", 1800, agent::exhausted::agent_exhausted),
     scenario("agent_idle", 5400, agent::idle::agent_idle),
     // Two halves of one, with a machine that ends in between.
     scenario(

@@ -2,10 +2,12 @@
 
 pub(super) mod bounds;
 pub(super) mod counts;
+pub(super) mod exhausted;
 pub(super) mod faults;
 pub(super) mod idle;
 pub(super) mod incident;
 pub(super) mod no_room;
+mod prometheus;
 pub(super) mod reboot;
 pub(super) mod runtime;
 pub(super) mod scraped;
