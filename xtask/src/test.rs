@@ -166,11 +166,7 @@ fn with_prometheus<'a>(kernel: &'a Kernel, settings: &Settings) -> Job<'a> {
         prometheus: true,
         ..settings.clone()
     };
-    let mut job = Job::new(
-        kernel,
-        settings,
-        "lab scenarios agent_scraped agent_exhausted",
-    );
+    let mut job = Job::new(kernel, settings, "lab scenarios agent_scraped");
     job.label.push_str(" with Prometheus");
     job
 }
