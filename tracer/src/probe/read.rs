@@ -75,6 +75,20 @@ impl Tracer {
         map.get(key, 0).is_ok_and(|now| now == *last) && map.remove(key).is_ok()
     }
 
+    /// Takes the state of a socket out of the map, if it is still the one that was read last; whether it did. This is for sockets that are no
+    /// more: only one that the kernel has since made at the same address, and that has no cookie, could come to have it.
+    pub fn forget_socket(&mut self, key: u64, last: &SocketState) -> bool {
+        let Some(map) = self.ebpf.map_mut("SOCKETS") else {
+            return false;
+        };
+        let Ok(mut map) = HashMap::<_, u64, SocketState>::try_from(map) else {
+            return false;
+        };
+        map.get(&key, 0)
+            .is_ok_and(|now| (now.last_ns, now.closed_ns) == (last.last_ns, last.closed_ns))
+            && map.remove(&key).is_ok()
+    }
+
     /// Reads the state of all sockets, by cookie (or by address, which is larger than any cookie).
     ///
     /// # Errors

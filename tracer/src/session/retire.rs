@@ -4,13 +4,15 @@
 //! since the last one, so what had been counted stays counted; should a late socket of the dead come to count again, its entry begins anew,
 //! and that is what it has counted since. Only a program that found the entry in the instant before it was taken out, and adds to it after,
 //! is not seen: after so long a time nobody does.
+//!
+//! The state of a socket goes with the socket, as soon as the window in which that ended has told it: nothing adds to it any more.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
 };
 
-use tracer_common::{TallyKey, tally::OVERFLOW_ID};
+use tracer_common::{SocketState, TallyKey, tally::OVERFLOW_ID};
 
 use super::Watch;
 use crate::aggregate::Tallies;
@@ -84,6 +86,23 @@ impl Watch {
     }
 }
 
+/// Sockets that are no more.
+fn ended(sockets: &HashMap<u64, SocketState>) -> Vec<(u64, SocketState)> {
+    let ended = sockets.iter().filter(|(_, state)| state.closed_ns != 0);
+    ended.map(|(key, state)| (*key, *state)).collect()
+}
+
+impl Watch {
+    /// Takes the states of sockets that are no more out of the map. The window that has just ended has told them.
+    pub(super) fn retire_sockets(&mut self) {
+        for (key, state) in ended(&self.base.state.sockets) {
+            if self.tracer.forget_socket(key, &state) {
+                self.base.state.sockets.remove(&key);
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use tracer_common::TallyValue;
@@ -131,6 +150,16 @@ mod tests {
             due(4, 4, GRACE * 2 + Duration::from_secs(1)),
             [key(2), key(3)]
         );
+    }
+
+    #[test]
+    fn sockets_go_when_they_have_ended() {
+        let state = |closed_ns| SocketState {
+            closed_ns,
+            ..SocketState::ZERO
+        };
+        let sockets = HashMap::from([(1, state(0)), (2, state(7))]);
+        assert_eq!(ended(&sockets), [(2, state(7))]);
     }
 
     #[test]

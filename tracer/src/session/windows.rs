@@ -241,6 +241,7 @@ impl Windows {
                 let namespaces = observation.end.namespaces.iter();
                 let namespaces = namespaces.map(|(netns, _)| netns.inum).collect();
                 watch.retire(&before, &namespaces);
+                watch.retire_sockets();
                 observation
             }
             By::Counters(counters) => counters.turn(start, &mut self.pace),
