@@ -1,6 +1,6 @@
 //! `tcpress agent` seen from outside: started with a folder of its own, scraped over HTTP, asked over its socket, killed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -203,23 +203,140 @@ impl Page {
     /// Counters that are lower than on an earlier page, or gone.
     #[must_use]
     pub fn fallen_since(&self, before: &Self) -> Vec<String> {
-        let counters = before.0.iter().filter(|(series, _)| {
-            let name = series.split('{').next().unwrap_or_default();
-            ["_total", "_count", "_sum", "_bucket"]
-                .iter()
-                .any(|end| name.ends_with(end))
-        });
+        let counters = before.0.iter().filter(|(series, _)| counts(series));
         let fallen =
             counters.filter(|(series, value)| self.0.get(*series).is_none_or(|now| now < value));
         fallen
             .map(|(series, value)| format!("{series}: {value}, then {:?}", self.0.get(series)))
             .collect()
     }
+
+    /// Series of pods that an earlier page has none of.
+    #[must_use]
+    pub fn pods_beyond(&self, before: &Self) -> Vec<&str> {
+        let known: BTreeSet<_> = before.0.keys().filter_map(|series| owner(series)).collect();
+        let series = self.0.keys().map(String::as_str);
+        series
+            .filter(|series| series.contains("kind=\"pod\""))
+            .filter(|series| owner(series).is_some_and(|owner| !known.contains(&owner)))
+            .collect()
+    }
+}
+
+/// The part of a series that says whose it is.
+fn owner(series: &str) -> Option<Vec<&str>> {
+    const LABELS: [&str; 5] = ["namespace", "pod", "container", "kind", "name"];
+    let label = |name: &str| {
+        let begin = [format!("{{{name}=\""), format!(",{name}=\"")];
+        let value = begin.iter().find_map(|it| Some(series.split_once(it)?.1))?;
+        value.split('"').next()
+    };
+    LABELS.iter().map(|name| label(name)).collect()
+}
+
+/// Whether a series of this name is one of a counter.
+fn counts(series: &str) -> bool {
+    let name = series.split('{').next().unwrap_or_default();
+    ["_total", "_count", "_sum", "_bucket"]
+        .iter()
+        .any(|end| name.ends_with(end))
+}
+
+/// Page after page: what counters came to, whether any fell, and how gauges went.
+#[derive(Debug)]
+pub struct Seen {
+    since: Instant,
+    /// The highest value of each series of a counter, which stays when the series goes.
+    counters: BTreeMap<String, f64>,
+    fallen: Vec<String>,
+    /// Sums of the gauges of the agent itself, with the time since the first page.
+    gauges: Vec<(f64, BTreeMap<String, f64>)>,
+}
+
+impl Seen {
+    /// Begins with a page.
+    #[must_use]
+    pub fn new(first: &Page) -> Self {
+        let mut seen = Self {
+            since: Instant::now(),
+            counters: BTreeMap::new(),
+            fallen: Vec::new(),
+            gauges: Vec::new(),
+        };
+        seen.take(first);
+        seen
+    }
+
+    /// Takes the next one.
+    pub fn take(&mut self, page: &Page) {
+        let mut gauges = BTreeMap::new();
+        for (series, value) in &page.0 {
+            if !counts(series) {
+                if series.starts_with("tcpress_agent_") {
+                    gauges.insert(series.clone(), *value);
+                }
+                continue;
+            }
+            let before = self.counters.entry(series.clone()).or_default();
+            if *value < *before {
+                self.fallen
+                    .push(format!("{series}: {before}, then {value}"));
+            }
+            *before = before.max(*value);
+        }
+        self.gauges
+            .push((self.since.elapsed().as_secs_f64(), gauges));
+    }
+
+    /// How many pages there were.
+    #[must_use]
+    pub fn pages(&self) -> usize {
+        self.gauges.len()
+    }
+
+    /// Counters that fell, also from before they were gone for a while.
+    #[must_use]
+    pub fn fallen(&self) -> &[String] {
+        &self.fallen
+    }
+
+    /// What series with all of these labels came to together, whether or not they are still there.
+    #[must_use]
+    pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
+        Page(self.counters.clone()).sum(name, labels)
+    }
+
+    /// Values of a gauge of the agent itself from one second to another, in order.
+    fn values(&self, from: f64, to: f64, gauge: &str) -> Vec<f64> {
+        let pages = self
+            .gauges
+            .iter()
+            .filter(|(at, _)| (from..=to).contains(at));
+        let mut values: Vec<f64> = pages
+            .filter_map(|(_, all)| all.get(gauge).copied())
+            .collect();
+        values.sort_by(f64::total_cmp);
+        values
+    }
+
+    /// The middle one of them; not a number where there are none.
+    #[must_use]
+    pub fn median(&self, from: f64, to: f64, gauge: &str) -> f64 {
+        let values = self.values(from, to, gauge);
+        values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+    }
+
+    /// The largest of all; not a number where there are none.
+    #[must_use]
+    pub fn most(&self, gauge: &str) -> f64 {
+        let values = self.values(0.0, f64::INFINITY, gauge);
+        values.last().copied().unwrap_or(f64::NAN)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Page;
+    use super::{Page, Seen};
 
     #[test]
     fn a_page_is_read_and_compared() {
@@ -233,5 +350,37 @@ mod tests {
         assert_eq!(after.fallen_since(&before).len(), 2);
         assert_eq!(before.fallen_since(&before), Vec::<String>::new());
         assert!(Page::parse("a 1\na 2\n").is_err());
+    }
+
+    fn page(lines: &str) -> Page {
+        Page::parse(lines).unwrap()
+    }
+
+    #[test]
+    fn what_goes_stays_counted_and_what_falls_is_told() {
+        let mut seen = Seen::new(&page("a_total{pod=\"p\"} 3\ntcpress_agent_g 9\n"));
+        seen.take(&page("tcpress_agent_g 7\n"));
+        seen.take(&page("a_total{pod=\"q\"} 4\ntcpress_agent_g 8\n"));
+        assert_eq!(seen.sum("a_total", &[]), 7.0);
+        assert_eq!(seen.fallen(), &[] as &[String]);
+        seen.take(&page("a_total{pod=\"p\"} 2\n"));
+        assert_eq!(seen.fallen().len(), 1, "it came back with less");
+        assert_eq!(seen.median(0.0, 60.0, "tcpress_agent_g"), 8.0);
+        assert_eq!(seen.most("tcpress_agent_g"), 9.0);
+        assert!(seen.median(50.0, 60.0, "tcpress_agent_g").is_nan());
+        assert_eq!(seen.pages(), 4);
+    }
+
+    #[test]
+    fn pods_are_known_by_all_of_their_labels() {
+        let pod = |name: &str, kind: &str| {
+            format!(
+                "x{{namespace=\"n\",pod=\"{name}\",container=\"\",kind=\"{kind}\",name=\"\",q=\"1\"}} 1\n"
+            )
+        };
+        let before = page(&pod("a", "pod"));
+        let after = page(&[pod("a", "pod"), pod("b", "pod"), pod("c", "cgroup")].concat());
+        assert_eq!(after.pods_beyond(&before).len(), 1);
+        assert_eq!(before.pods_beyond(&after), Vec::<&str>::new());
     }
 }

@@ -97,7 +97,7 @@ pub fn churn(batches: &[Batch<'_>], workers: usize, segments: u64) -> Result<Vec
 }
 
 /// One pod from its making to its end.
-fn live(maker: &dyn Maker, number: usize, segments: u64) -> Result<Truth> {
+pub fn live(maker: &dyn Maker, number: usize, segments: u64) -> Result<Truth> {
     let mut pod = maker.make(number)?;
     let birth = pod.counters()?;
     pod.suffer(segments)?;

@@ -33,24 +33,30 @@ pub(super) fn churn(_: &Node) -> Result<()> {
 }
 
 /// Pods made over CRI.
-struct RealPods;
+pub(super) struct RealPods;
 
 impl Maker for RealPods {
     fn make(&self, number: usize) -> Result<Box<dyn Sufferer>> {
-        // Each speaks for itself: they are made at the same time.
-        let runtime = Rc::new(Runtime::connect()?);
-        let spec = Spec::new(&format!("churn/real-{number}")).label("team", "churn");
-        let pod = Pod::new(&runtime, spec)?;
-        pod.recipe(
-            "app",
-            "slow-reader --listen 0.0.0.0:7000 --shrink-to 2048 --shrink-after 20000",
-        )?;
         Ok(Box::new(RealPod {
             clients: Vec::new(),
-            pod,
+            // Each speaks for itself: they are made at the same time.
+            pod: slow(
+                &Rc::new(Runtime::connect()?),
+                &format!("churn/real-{number}"),
+            )?,
             number,
         }))
     }
+}
+
+/// A pod of containerd with a slow reader.
+pub(super) fn slow(runtime: &Rc<Runtime>, name: &str) -> Result<Pod> {
+    let pod = Pod::new(runtime, Spec::new(name).label("team", "churn"))?;
+    pod.recipe(
+        "app",
+        "slow-reader --listen 0.0.0.0:7000 --shrink-to 2048 --shrink-after 20000",
+    )?;
+    Ok(pod)
 }
 
 /// One of them. Its clients go before it does.

@@ -14,6 +14,7 @@ mod pod;
 mod readers;
 mod runtime;
 mod scenario;
+mod soak;
 mod static_pods;
 mod truth;
 mod wire;

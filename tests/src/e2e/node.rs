@@ -122,6 +122,11 @@ impl Node {
         Ok(())
     }
 
+    /// Leaves Redis's client so many thousandths of a processor.
+    pub(super) fn limit_work(&self, thousandths: i64) -> Result<()> {
+        self.client.limit_cpu(thousandths)
+    }
+
     /// What Redis's client does within a time.
     pub(super) fn work(&self, time: Duration) -> Result<Work> {
         Work::within(time, || self.client.last())

@@ -1,5 +1,6 @@
 //! containerd as Debian ships it, and CRI as the kubelet speaks it: one request at a time, each with a deadline.
 
+use std::cell::RefCell;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -44,7 +45,7 @@ const CONFIG: &str = "/run/tcpress-lab/containerd.toml";
 /// A running containerd; its containers outlive it.
 pub(super) struct Runtime {
     /// Whoever has started it ends it.
-    _containerd: Option<Process>,
+    containerd: RefCell<Option<Process>>,
     executor: tokio::runtime::Runtime,
     client: RuntimeServiceClient<Channel>,
 }
@@ -62,9 +63,7 @@ impl Runtime {
         if !Path::new("/etc/resolv.conf").exists() {
             fs::write("/etc/resolv.conf", "")?;
         }
-        let mut command = Command::new("containerd");
-        command.args(["--config", CONFIG]);
-        let mut containerd = Process::start("containerd", &mut command, Start::default())?;
+        let mut containerd = containerd()?;
         let end = Instant::now() + STARTING;
         while !Path::new(SOCKET).exists() {
             ensure!(
@@ -80,7 +79,7 @@ impl Runtime {
             .arg(archive))
         .context("containerd does not take the images")?;
         Ok(Self {
-            _containerd: Some(containerd),
+            containerd: RefCell::new(Some(containerd)),
             ..Self::connect()?
         })
     }
@@ -94,10 +93,31 @@ impl Runtime {
             .block_on(tracer_cri::connect(Path::new(SOCKET)))
             .context("containerd does not speak CRI")?;
         Ok(Self {
-            _containerd: None,
+            containerd: RefCell::default(),
             executor,
             client: RuntimeServiceClient::new(channel),
         })
+    }
+
+    /// Kills it; its containers go on, and its socket stays where it is.
+    pub(super) fn kill(&self) -> Result<()> {
+        let containerd = self.containerd.take();
+        let containerd = containerd.context("this containerd was started by somebody else")?;
+        containerd.stop(libc::SIGKILL, STARTING).map(drop)
+    }
+
+    /// Starts it again, and waits until it answers.
+    pub(super) fn start_again(&self) -> Result<()> {
+        self.containerd.replace(Some(containerd()?));
+        let end = Instant::now() + STARTING;
+        while let Err(error) = self.sandboxes() {
+            ensure!(
+                Instant::now() < end,
+                "containerd does not come back: {error:#}"
+            );
+            std::thread::sleep(Duration::from_millis(200));
+        }
+        Ok(())
     }
 
     /// Makes a sandbox: namespaces, network and the pause container. Returns its id.
@@ -243,6 +263,13 @@ impl Runtime {
         })?;
         Ok(answer.into_inner())
     }
+}
+
+/// Starts the program.
+fn containerd() -> Result<Process> {
+    let mut command = Command::new("containerd");
+    command.args(["--config", CONFIG]);
+    Process::start("containerd", &mut command, Start::default())
 }
 
 /// Debian's settings, and our pause image.

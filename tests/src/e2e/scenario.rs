@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 
 use super::node::Node;
 use super::truth::Truth;
-use super::{churn, incident, leaks, readers, wire};
+use super::{churn, incident, leaks, readers, soak, wire};
 use crate::check::Checks;
 use crate::report::Report;
 
@@ -111,10 +111,16 @@ pub(super) struct Trial {
 }
 
 /// All of them.
-pub(super) const TRIALS: &[Trial] = &[Trial {
-    name: "churn",
-    run: churn::churn,
-}];
+pub(super) const TRIALS: &[Trial] = &[
+    Trial {
+        name: "churn",
+        run: churn::churn,
+    },
+    Trial {
+        name: "agent_soak",
+        run: soak::agent_soak,
+    },
+];
 
 /// The scenario of a name.
 pub(super) fn find(name: &str) -> Result<&'static Scenario> {
