@@ -48,12 +48,14 @@ impl Following {
         &self.state
     }
 
-    /// Takes a report of all of it so far. While what raised it goes on, the newest speaks for it: the end, when memory has been freed, would
-    /// name nobody any more.
+    /// Takes a report of all of it so far. While what raised it goes on, the newest speaks for it, but for one that accuses nobody where an earlier one
+    /// did: the end, when memory has been freed, names nobody any more, though pressure lasts until the kernel looks again.
     pub fn update(&mut self, report: Report, causes: &BTreeSet<Cause>, goes_on: bool) {
         self.state.closed = None;
         self.state.causes = causes.iter().map(|cause| cause.name().to_owned()).collect();
-        if goes_on || self.report.is_none() {
+        let accuses = |report: &Report| !report.culprits.is_empty();
+        let names_less = self.report.as_ref().is_some_and(accuses) && !accuses(&report);
+        if (goes_on && !names_less) || self.report.is_none() {
             self.report = Some(report);
         }
     }
@@ -101,6 +103,10 @@ mod tests {
         let state = open.incident.clone().unwrap();
         assert_eq!((state.opened, state.closed), (Some(at(1)), None));
         assert_eq!(state.causes, ["refusals", "pressure"]);
+
+        // The memory has been freed, and the kernel still says pressure.
+        following.update(quiet.clone(), &causes, true);
+        assert_eq!(following.report().unwrap().verdict, height.verdict);
 
         following.close(at(40), &quiet);
         let over = following.report().unwrap();

@@ -276,8 +276,8 @@ impl Agent {
             return Ok(());
         };
         let known = following.report().map(|it| about(&it));
-        let news = known.as_ref() != Some(&about(&report)) && goes_on;
         following.update(report, &causes, goes_on);
+        let news = goes_on && following.report().map(|it| about(&it)) != known;
         self.keep_incident(news);
         Ok(())
     }
