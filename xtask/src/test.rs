@@ -166,7 +166,11 @@ fn with_prometheus<'a>(kernel: &'a Kernel, settings: &Settings) -> Job<'a> {
         prometheus: true,
         ..settings.clone()
     };
-    let mut job = Job::new(kernel, settings, "lab scenarios agent_scraped");
+    let mut job = Job::new(
+        kernel,
+        settings,
+        "lab scenarios agent_scraped agent_exhausted",
+    );
     job.label.push_str(" with Prometheus");
     job
 }
