@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::tcpress::{self, Running};
+use crate::tcpress::{self, Call, Running};
 
 /// Where it listens.
 pub const ADDRESS: &str = "127.0.0.1:9943";
@@ -37,6 +37,16 @@ impl Agent {
 
     /// The same with other options besides.
     pub fn start_with(folder: &Path, options: &str, keys: &[&str]) -> Result<Self> {
+        Self::start_as(folder, options, keys, |call| call)
+    }
+
+    /// The same, started in a way of its own.
+    pub fn start_as(
+        folder: &Path,
+        options: &str,
+        keys: &[&str],
+        how: impl FnOnce(Call) -> Call,
+    ) -> Result<Self> {
         fs::create_dir_all(folder)?;
         let file = |name: &str| folder.join(name).display().to_string();
         let mut words = vec![
@@ -51,7 +61,7 @@ impl Agent {
             format!("--set export.spool={}", file("spool")),
         ];
         words.extend(keys.iter().map(|key| format!("--set {key}")));
-        let running = tcpress::call(&words.join(" ")).start()?;
+        let running = how(tcpress::call(&words.join(" "))).start()?;
         running.said(ATTACHED, |line| line.contains("tracing: "))?;
         let agent = Self {
             running,

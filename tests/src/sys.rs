@@ -184,12 +184,23 @@ pub fn reset_on_close(socket: &impl AsRawFd) -> io::Result<()> {
     .map(drop)
 }
 
-/// Takes the right to trace other processes away from what this process starts.
-pub fn drop_ptrace() -> io::Result<()> {
-    // CAP_SYS_PTRACE of linux/capability.h.
-    const CAPABILITY: libc::c_ulong = 19;
-    // SAFETY: prctl with these arguments only changes a set of the calling thread.
-    cvt(unsafe { libc::prctl(libc::PR_CAPBSET_DROP, CAPABILITY, 0, 0, 0) }).map(drop)
+/// `CAP_SYS_PTRACE` of `linux/capability.h`, as a bit of a set.
+pub const CAP_SYS_PTRACE: u64 = 1 << 19;
+
+/// Takes all capabilities but these away from what this process starts.
+pub fn bound_capabilities(kept: u64) -> io::Result<()> {
+    for number in (0..u64::BITS).filter(|number| kept & (1 << number) == 0) {
+        // SAFETY: prctl with these arguments only changes a set of the calling thread.
+        let dropped = cvt(unsafe {
+            libc::prctl(libc::PR_CAPBSET_DROP, libc::c_ulong::from(number), 0, 0, 0)
+        });
+        match dropped {
+            // There are no more.
+            Err(error) if error.raw_os_error() == Some(libc::EINVAL) => break,
+            dropped => drop(dropped?),
+        }
+    }
+    Ok(())
 }
 
 /// A process as a descriptor.

@@ -58,7 +58,7 @@ pub struct Call {
     arguments: Vec<OsString>,
     start: Start,
     unprivileged: bool,
-    without_ptrace: bool,
+    capabilities: Option<u64>,
 }
 
 /// A call with arguments separated by spaces.
@@ -78,7 +78,7 @@ pub fn call(arguments: &str) -> Call {
         arguments,
         start: Start::default(),
         unprivileged: false,
-        without_ptrace: false,
+        capabilities: None,
     }
 }
 
@@ -104,10 +104,10 @@ impl Call {
         self
     }
 
-    /// It runs as root without `CAP_SYS_PTRACE`.
+    /// It runs as root with these capabilities alone.
     #[must_use]
-    pub fn without_ptrace(mut self) -> Self {
-        self.without_ptrace = true;
+    pub fn with_capabilities(mut self, capabilities: u64) -> Self {
+        self.capabilities = Some(capabilities);
         self
     }
 
@@ -128,9 +128,9 @@ impl Call {
         if self.unprivileged {
             command.uid(65_534).gid(65_534);
         }
-        if self.without_ptrace {
-            // SAFETY: the function makes one system call and allocates nothing.
-            unsafe { command.pre_exec(sys::drop_ptrace) };
+        if let Some(kept) = self.capabilities {
+            // SAFETY: the function makes system calls and allocates nothing.
+            unsafe { command.pre_exec(move || sys::bound_capabilities(kept)) };
         }
         let name = format!(
             "tcpress {}",

@@ -16,7 +16,7 @@ use crate::pod::Pod;
 use crate::recipe::tcp_mem::TcpMem;
 use crate::report::Report;
 use crate::sockstat::Usage;
-use crate::{cgroup, tcpress};
+use crate::{cgroup, sys, tcpress};
 
 /// Connections that are reset, and what each has received and not read.
 const RESET: u64 = 400;
@@ -105,7 +105,8 @@ pub(super) fn reset_unread() -> Result<Outcome> {
     if report.tells_sockets() {
         report.check_explained(&mut checks);
     }
-    let blind = tcpress::call("report -o json --duration 0").without_ptrace();
+    let blind =
+        tcpress::call("report -o json --duration 0").with_capabilities(!sys::CAP_SYS_PTRACE);
     let blind = tcpress::parse(&blind.run()?)?;
     let gaps = blind.list("/losses/gaps");
     let says = |gap: &Value| {

@@ -173,6 +173,7 @@ pub const ALL: &[Scenario] = &[
     scenario("agent_faults", 900, agent::faults::agent_faults).once(),
     scenario("agent_incident", 300, agent::incident::agent_incident).once(),
     scenario("agent_full", 300, agent::bounds::agent_full).once(),
+    scenario("agent_privileges", 300, agent::privileges::agent_privileges).once(),
     scenario("agent_besieged", 300, agent::bounds::agent_besieged).once(),
     scenario("agent_no_room", 300, agent::no_room::agent_no_room).once(),
     scenario("agent_runtime", 300, agent::runtime::agent_runtime).once(),

@@ -7,6 +7,7 @@ pub(super) mod faults;
 pub(super) mod idle;
 pub(super) mod incident;
 pub(super) mod no_room;
+pub(super) mod privileges;
 mod prometheus;
 pub(super) mod reboot;
 pub(super) mod runtime;
