@@ -1,6 +1,8 @@
 //! One incident is one report.
 
-use anyhow::Result;
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
 
 use super::{SOON, check_incident, folder, labels};
 use crate::agent::Agent;
@@ -50,6 +52,19 @@ pub(in crate::scenario) fn agent_incident() -> Result<Outcome> {
     checks.that(held > (8 << 20) as f64, || {
         format!("the leak holds {held} bytes")
     });
+    // Windows that begin within an incident tell why it is not read.
+    let end = Instant::now() + SOON;
+    while !agent
+        .incidents()?
+        .iter()
+        .any(|it| it["culprits"][0]["context"].is_object())
+    {
+        ensure!(
+            Instant::now() < end,
+            "no report says why the leak does not read"
+        );
+        std::thread::sleep(Duration::from_millis(500));
+    }
     leak.stop()?;
     agent.said(SOON, |line| line.contains("the incident is over"))?;
     let incidents = agent.incidents()?;

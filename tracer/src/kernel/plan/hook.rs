@@ -123,7 +123,7 @@ impl On {
             None
         } else if addresses.per_cpu_offset == 0 || addresses.tcp_memory_pressure == 0 {
             let unknown = "/proc/kallsyms does not tell where the kernel's counters are; \
-                           set kernel.kptr_restrict to 1 or 0";
+                           give it CAP_SYSLOG, and set kernel.kptr_restrict to 1 or 0";
             Some(unknown.to_owned())
         } else {
             let needed = [
