@@ -47,6 +47,14 @@ pub(in crate::scenario) fn agent_idle() -> Result<Outcome> {
     let resident = after.sum("tcpress_agent_resident_bytes", &[]);
     let rate = (cpu(&after) - cpu(&before)) / lasted;
     let sum = |name: &str| after.sum(name, &[]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", agent.pid()))?;
+    let parts = status.lines().filter(|line| line.starts_with("Rss"));
+    for part in parts {
+        println!(
+            "lab: {}",
+            part.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+        );
+    }
     println!(
         "lab: {pods} pods, {} sockets held by owners; {:.1} MiB resident, {:.2} ms of CPU time a second over {lasted:.0} s with a window each {} s, \
          {} descriptors, {} series; the last listing took {:.0} ms",
