@@ -31,6 +31,7 @@ use super::{
     courier::Courier,
     incident::{Folder, Following},
     notify::Notifier,
+    own,
     recorder::Recorder,
     socket::Followers,
     trigger::Triggers,
@@ -93,6 +94,7 @@ struct Agent {
 /// # Errors
 /// When something is configured that cannot be had, or counting breaks down.
 pub async fn run(setup: Setup) -> anyhow::Result<()> {
+    own::share_memory();
     let mut agent = Agent::new(setup)?;
     let done = agent.work().await;
     // Whatever ended it, what is recorded goes to disk.

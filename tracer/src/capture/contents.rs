@@ -80,13 +80,19 @@ impl Capture {
         }
     }
 
-    /// Takes over what a report would be made from. Names are those that the report asks for, so it is made once.
+    /// Takes over what a report would be made from.
     #[must_use]
     pub fn of(inputs: &Inputs<'_>) -> Self {
+        Self::with_report(inputs).0
+    }
+
+    /// The same with the report. Names are those that it asks for, so it is made anyway.
+    #[must_use]
+    pub fn with_report(inputs: &Inputs<'_>) -> (Self, Report) {
         let mut owners = Numbers::default();
         let mut capture = Self::new(header(inputs));
         let asked = RefCell::new(BTreeMap::new());
-        let _ = report::build(&Inputs {
+        let report = report::build(&Inputs {
             owner_of_key: &|key| {
                 let owner = (inputs.owner_of_key)(key);
                 asked.borrow_mut().insert(*key, owner.clone());
@@ -132,7 +138,7 @@ impl Capture {
         capture.events = inputs.events.to_vec();
         capture.owners = owners.done();
         capture.header.records = capture.count();
-        capture
+        (capture, report)
     }
 
     /// What there is once.

@@ -153,6 +153,12 @@ impl Observation {
         self.with_inputs(node, top, report::build)
     }
 
+    /// All that the report is made from, and the report.
+    #[must_use]
+    pub fn capture_with_report(&self, node: &Node, top: usize) -> (Capture, Report) {
+        self.with_inputs(node, top, Capture::with_report)
+    }
+
     /// All that the report is made from.
     #[must_use]
     pub fn capture(&self, node: &Node, top: usize) -> Capture {

@@ -123,11 +123,11 @@ pub(super) fn hash(id: u64, bytes: &[u8]) -> u64 {
     XxHash3_64::oneshot_with_seed(id, bytes)
 }
 
-/// The lines of a capture, compressed.
+/// The lines of a capture, compressed. At once and not line by line: of what is of a known and small size, the compressor's tables are small too.
 pub(super) fn encode(capture: &Capture, level: i32) -> Result<Vec<u8>, FrameError> {
-    let mut encoder = zstd::stream::write::Encoder::new(Vec::new(), level)?;
-    capture::lines(capture, &mut encoder)?;
-    Ok(encoder.finish()?)
+    let mut plain = Vec::new();
+    capture::lines(capture, &mut plain)?;
+    Ok(zstd::bulk::compress(&plain, level)?)
 }
 
 /// And back.

@@ -55,8 +55,7 @@ impl Agent {
         let Some(node) = self.counting.node() else {
             return Ok(());
         };
-        let capture = observation.capture(node, OWNERS);
-        let report = capture.report();
+        let (capture, report) = observation.capture_with_report(node, OWNERS);
         self.post(&observation, &report, cost)?;
         self.say_untold(observation.attributor.untold());
         let listed = observation.was_listed();
