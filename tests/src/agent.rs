@@ -60,6 +60,10 @@ impl Agent {
             format!("--set incidents.path={}", file("incidents")),
             format!("--set export.spool={}", file("spool")),
         ];
+        // Nobody waits until a window that has grown long is over, unless that is what is looked at.
+        if !keys.iter().any(|key| key.starts_with("scan.interval_idle")) {
+            words.push("--set scan.interval_idle=1s".to_owned());
+        }
         words.extend(keys.iter().map(|key| format!("--set {key}")));
         let running = how(tcpress::call(&words.join(" "))).start()?;
         running.said(ATTACHED, |line| line.contains("tracing: "))?;

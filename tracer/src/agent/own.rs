@@ -5,22 +5,12 @@ use std::{fs, time::Duration};
 /// CPU time of all its threads, user and system; `None` where the clock cannot be read.
 #[must_use]
 pub fn cpu() -> Option<Duration> {
-    clock(libc::CLOCK_PROCESS_CPUTIME_ID)
-}
-
-/// The same of the thread that asks.
-#[must_use]
-pub fn cpu_of_thread() -> Option<Duration> {
-    clock(libc::CLOCK_THREAD_CPUTIME_ID)
-}
-
-fn clock(id: libc::clockid_t) -> Option<Duration> {
     let mut time = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: the struct is ours.
-    let read = unsafe { libc::clock_gettime(id, &raw mut time) };
+    let read = unsafe { libc::clock_gettime(libc::CLOCK_PROCESS_CPUTIME_ID, &raw mut time) };
     let seconds = u64::try_from(time.tv_sec).ok()?;
     (read == 0).then(|| Duration::new(seconds, time.tv_nsec as u32))
 }

@@ -5,6 +5,7 @@ mod asked;
 mod attach;
 mod begin;
 mod budget;
+mod calm;
 mod reload;
 mod servers;
 mod switch;
@@ -24,7 +25,7 @@ use tokio::{
 
 pub use attach::{Attach, Attached};
 
-use self::{asked::Questions, attach::Counting, budget::Budget, servers::Servers};
+use self::{asked::Questions, attach::Counting, budget::Budget, calm::Calm, servers::Servers};
 use super::{
     board::Board,
     config::{Config, Level},
@@ -75,6 +76,7 @@ struct Agent {
     story: Option<Capture>,
     courier: Option<Courier>,
     budget: Budget,
+    calm: Calm,
     questions: Questions,
     followers: Followers,
     began: Instant,
@@ -83,6 +85,8 @@ struct Agent {
     next_turn: Instant,
     /// Until when windows are short.
     hurry_until: Instant,
+    /// When memory that is free goes back to the system.
+    give_back_at: Option<Instant>,
     /// Whether a container runtime did not tell everything.
     untold: bool,
     /// Frames that the recorder has not brought to disk, as far as that was said.

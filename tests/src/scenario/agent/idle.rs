@@ -17,8 +17,10 @@ const PODS: u64 = 200;
 const SOCKETS: u64 = 10_000;
 /// For the sockets of one.
 const CROWDED: Duration = Duration::from_secs(1200);
-/// How long it is watched: two windows of the default length.
-const WATCHED: Duration = Duration::from_secs(120);
+/// Until windows are as long as they become: 60, 120 and 240 seconds, and one of the longest.
+const SETTLED: Duration = Duration::from_secs(760);
+/// How long it is watched: two windows of the length that they have then.
+const WATCHED: Duration = Duration::from_secs(600);
 /// Most resident memory, in bytes.
 const MOST_RESIDENT: f64 = (32 << 20) as f64;
 /// Most CPU time in a second, in seconds, where an instruction is a nanosecond (`--icount`).
@@ -37,9 +39,8 @@ pub(in crate::scenario) fn agent_idle() -> Result<Outcome> {
         living.push((pod, crowd));
     }
     let folder = folder("lab-agent-idle")?;
-    let agent = Agent::start(&folder, &[])?;
-    // The first window is short and lists everything.
-    std::thread::sleep(Duration::from_secs(30));
+    let agent = Agent::start(&folder, &["scan.interval_idle=300s"])?;
+    std::thread::sleep(SETTLED);
     let (before, begun) = (agent.page()?, Instant::now());
     std::thread::sleep(WATCHED);
     let (after, lasted) = (agent.page()?, begun.elapsed().as_secs_f64());

@@ -92,6 +92,8 @@ pub enum Level {
 pub struct Scan {
     /// While all is well.
     pub interval: Duration,
+    /// The longest that it grows to while nothing happens.
+    pub interval_idle: Duration,
     /// While something is refused, or `fill` is reached.
     pub interval_under_pressure: Duration,
     /// Allocated TCP memory over the pressure line, from which on the short interval holds.
@@ -243,6 +245,7 @@ impl Default for Config {
             },
             scan: Scan {
                 interval: secs(60),
+                interval_idle: secs(300),
                 interval_under_pressure: secs(10),
                 fill: 0.5,
             },

@@ -35,7 +35,7 @@ pub const MAX_SIZE: u64 = 4 << 30;
 /// Most that one frame takes, in bytes.
 const MAX_FRAME: u64 = 4 << 20;
 /// Once a minute there is time to compress well.
-const LEVEL: i32 = 12;
+const LEVEL: i32 = 6;
 /// Nobody else is to read who talks to whom.
 const MODE: u32 = 0o600;
 

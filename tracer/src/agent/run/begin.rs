@@ -8,7 +8,7 @@ use std::{
 use anyhow::Context as _;
 use jiff::Timestamp;
 
-use super::{Agent, Setup, asked::Questions, attach::Counting, budget::Budget};
+use super::{Agent, Setup, asked::Questions, attach::Counting, budget::Budget, calm::Calm};
 use crate::agent::{
     board::Board,
     config::{Config, Level},
@@ -63,6 +63,7 @@ impl Agent {
             board: Arc::new(Board::new(ledger, figures, Arc::clone(&words))),
             counting: Counting::default(),
             budget: Budget::new(now),
+            calm: Calm::default(),
             questions: Questions::default(),
             followers: Followers::default(),
             following,
@@ -71,6 +72,7 @@ impl Agent {
             turned: now,
             next_turn: now + config.scan.interval,
             hurry_until: now,
+            give_back_at: None,
             untold: false,
             unwritten: 0,
             recorder,

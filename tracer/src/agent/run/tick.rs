@@ -6,7 +6,7 @@ use super::Agent;
 use crate::{
     agent::{
         config::Level,
-        metrics,
+        metrics, own,
         trigger::{Sample, Turn},
     },
     indicators::{Sockstat, TcpMemory},
@@ -25,6 +25,10 @@ impl Agent {
             } else {
                 "cpu_throttled"
             });
+        }
+        if self.give_back_at.is_some_and(|at| now >= at) {
+            self.give_back_at = None;
+            own::give_back();
         }
         self.switch()?;
         if !self.counting.is_on() {
@@ -47,6 +51,10 @@ impl Agent {
         let crowded = sample
             .fill
             .is_some_and(|fill| fill >= self.config.scan.fill);
+        let counted = tick.deltas.is_some_and(|deltas| !deltas.is_empty());
+        if self.calm.tick(counted, sample.fill) {
+            self.next_turn = self.next_turn.min(now + self.interval());
+        }
         if sample.refused > 0 || crowded {
             self.hurry(now);
         }

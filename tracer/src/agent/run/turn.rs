@@ -19,6 +19,8 @@ use crate::{
 
 /// Between two turns while somebody watches each of them.
 const WATCHED: Duration = Duration::from_secs(2);
+/// From the end of a window until what it took is given back: the recorder's thread has written by then.
+const GIVE_BACK: Duration = Duration::from_secs(5);
 /// States of sockets that their application has forgotten, or the kernel has still to finish.
 const FORGOTTEN: [&str; 5] = [
     "CLOSE-WAIT",
@@ -35,7 +37,7 @@ impl Agent {
         let hurry = Instant::now() < self.hurry_until || self.triggers.is_open();
         let interval = match hurry {
             true => scan.interval_under_pressure,
-            false => scan.interval,
+            false => self.calm.interval(scan.interval, scan.interval_idle),
         };
         let interval = match self.followers.is_empty() {
             true => interval,
@@ -46,10 +48,10 @@ impl Agent {
 
     /// Ends the window and begins the next one.
     pub(super) fn turn(&mut self) -> anyhow::Result<()> {
-        let before = own::cpu_of_thread();
+        let before = own::cpu();
         let observation = self.counting.turn()?;
         self.turned = Instant::now();
-        let cost = own::cpu_of_thread()
+        let cost = own::cpu()
             .zip(before)
             .map(|(now, before)| now.saturating_sub(before));
         let Some(node) = self.counting.node() else {
@@ -84,6 +86,7 @@ impl Agent {
                 Err(error) => self.words.say(Level::Error, &error),
             }
         }
+        self.calm.turn();
         let interval = self.interval();
         self.next_turn = Instant::now() + interval;
         let mut posted = self.board.posted();
@@ -92,9 +95,7 @@ impl Agent {
         posted.agent.exports = self.courier.as_ref().map(|it| it.sums());
         drop(posted);
         self.textfile();
-        if listed {
-            own::give_back();
-        }
+        self.give_back_at = listed.then(|| Instant::now() + GIVE_BACK);
         Ok(())
     }
 
