@@ -95,7 +95,9 @@ impl Agent {
         posted.agent.exports = self.courier.as_ref().map(|it| it.sums());
         drop(posted);
         self.textfile();
-        self.give_back_at = listed.then(|| Instant::now() + GIVE_BACK);
+        if listed {
+            self.give_back_at = Some(Instant::now() + GIVE_BACK);
+        }
         Ok(())
     }
 
