@@ -14,6 +14,8 @@ use crate::pod::Pod;
 use crate::scenario::Outcome;
 use crate::scenario::flood::{Watch, flood, slow_reader};
 
+/// For owners, sockets and evidence.
+const LITTLE_ROOM: &str = "--max-owners 1 --max-sockets 1 --ring-bytes 4096";
 /// Connections that are opened, and kept open without a word.
 const CROWD: usize = 1000;
 /// Those that have a place: the default of `http.max_connections`.
@@ -32,16 +34,14 @@ const MALFORMED: [&[u8]; 8] = [
     b"\0\0\0\0\0\0\0\0\xff\xff\xff\xff\r\n\r\n",
 ];
 
-/// An agent with little room for owners, sockets and evidence.
-fn agent(name: &str) -> Result<Agent> {
-    let folder = folder(name)?;
+/// An agent with short windows and little patience, and options besides.
+fn agent(name: &str, options: &str) -> Result<Agent> {
     let keys = [
         "scan.interval=5s",
         "scan.interval_under_pressure=2s",
         "http.timeout=2s",
     ];
-    let rooms = "--max-owners 1 --max-sockets 1 --ring-bytes 4096";
-    Agent::start_with(&folder, rooms, &keys)
+    Agent::start_with(&folder(name)?, options, &keys)
 }
 
 /// Room for one owner and one socket only, and for a page of evidence: the sums are the kernel's all the same, what has no owner says so, and
@@ -51,7 +51,7 @@ pub(in crate::scenario) fn agent_full() -> Result<Outcome> {
     let pods = ["one", "two", "three"].map(|name| Pod::new(&network, "shop", name));
     let pods = pods.into_iter().collect::<Result<Vec<_>>>()?;
     let _readers = pods.iter().map(slow_reader).collect::<Result<Vec<_>>>()?;
-    let agent = agent("lab-agent-full")?;
+    let agent = agent("lab-agent-full", LITTLE_ROOM)?;
     let watches = pods.iter().map(Watch::new).collect::<Result<Vec<_>>>()?;
     let _clients = pods
         .iter()
@@ -95,7 +95,7 @@ pub(in crate::scenario) fn agent_besieged() -> Result<Outcome> {
     let network = Network::new()?;
     let slow = Pod::new(&network, "storm", "slow")?;
     let _reader = slow_reader(&slow)?;
-    let agent = agent("lab-agent-besieged")?;
+    let agent = agent("lab-agent-besieged", "")?;
     let before = agent.page()?;
     let mut checks = Checks::new();
     let hit = |page: &Page, bound| page.sum("tcpress_bounds_hit_total", &[("bound", bound)]) as u64;
@@ -152,6 +152,7 @@ pub(in crate::scenario) fn agent_besieged() -> Result<Outcome> {
     })?;
     checks.equal("healthy", get("/healthz").is_ok(), true);
     let refused = |page: &Page| page.sum("tcpress_refusals_total", &[("pod", "slow")]) as u64;
+    checks.above_zero("refusals beside the crowd", kernel.refusals());
     checks.equal("refusals", refused(&page), kernel.refusals());
     // All of them are gone, and the scrape that asks has one.
     let files = |page: &Page| page.sum("tcpress_agent_open_files", &[]);

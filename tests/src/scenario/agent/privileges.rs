@@ -42,13 +42,17 @@ pub(in crate::scenario) fn agent_privileges() -> Result<Outcome> {
 
     let folder = folder("lab-agent-privileges")?;
     let all = Agent::start(&folder, &keys)?;
-    let attached = probes()?;
+    let attached = probes(&all)?;
     all.stop()?;
     checks.above_zero("probes with all capabilities", attached);
 
     let granted = |call: crate::tcpress::Call| call.with_capabilities(DEPLOYED);
     let agent = Agent::start_as(&folder, "", &keys, granted)?;
-    checks.equal("probes with those that are granted", probes()?, attached);
+    checks.equal(
+        "probes with those that are granted",
+        probes(&agent)?,
+        attached,
+    );
     for (thread, held) in effective(&agent)? {
         checks.equal(&format!("capabilities of thread {thread}"), held, PERIODIC);
     }
@@ -58,7 +62,7 @@ pub(in crate::scenario) fn agent_privileges() -> Result<Outcome> {
     let without = |call: crate::tcpress::Call| call.with_capabilities(DEPLOYED & !CAP_SYS_ADMIN);
     let keys = [&keys[..], &["privileges.setns=false"]].concat();
     let agent = Agent::start_as(&folder, "", &keys, without)?;
-    checks.equal("probes without CAP_SYS_ADMIN", probes()?, attached);
+    checks.equal("probes without CAP_SYS_ADMIN", probes(&agent)?, attached);
     for (thread, held) in effective(&agent)? {
         let what = format!("capabilities of thread {thread} without that one");
         checks.equal(&what, held, PERIODIC & !CAP_SYS_ADMIN);
@@ -89,8 +93,11 @@ fn counts(checks: &mut Checks, agent: &Agent, slow: &Pod) -> Result<()> {
     Ok(())
 }
 
-/// Probes that are attached.
-fn probes() -> Result<u64> {
+/// Probes that are attached, as the plan says with the first window.
+fn probes(agent: &Agent) -> Result<u64> {
+    agent.page_with("a first window", SOON, |page| {
+        !page.of("tcpress_residual").is_empty()
+    })?;
     let plan: serde_json::Value = serde_json::from_str(&get("/debug/plan")?)?;
     let probes = plan["probes"].as_array().context("a plan without probes")?;
     let attached = probes.iter().filter(|probe| probe["missing"].is_null());
