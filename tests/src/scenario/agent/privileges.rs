@@ -35,8 +35,6 @@ const PERIODIC: u64 = CAP_DAC_READ_SEARCH | CAP_SYS_PTRACE | CAP_SYS_ADMIN | CAP
 /// thread; and without the one for entering namespaces every count is there all the same.
 pub(in crate::scenario) fn agent_privileges() -> Result<Outcome> {
     let network = Network::new()?;
-    let slow = Pod::new(&network, "storm", "slow")?;
-    let _reader = slow_reader(&slow)?;
     let keys = ["scan.interval=5s", "scan.interval_under_pressure=2s"];
     let mut checks = Checks::new();
 
@@ -56,7 +54,11 @@ pub(in crate::scenario) fn agent_privileges() -> Result<Outcome> {
     for (thread, held) in effective(&agent)? {
         checks.equal(&format!("capabilities of thread {thread}"), held, PERIODIC);
     }
-    counts(&mut checks, &agent, &slow)?;
+    counts(
+        &mut checks,
+        &agent,
+        &Pod::new(&network, "storm", "granted")?,
+    )?;
     agent.stop()?;
 
     let without = |call: crate::tcpress::Call| call.with_capabilities(DEPLOYED & !CAP_SYS_ADMIN);
@@ -67,14 +69,19 @@ pub(in crate::scenario) fn agent_privileges() -> Result<Outcome> {
         let what = format!("capabilities of thread {thread} without that one");
         checks.equal(&what, held, PERIODIC & !CAP_SYS_ADMIN);
     }
-    counts(&mut checks, &agent, &slow)?;
+    counts(
+        &mut checks,
+        &agent,
+        &Pod::new(&network, "storm", "without")?,
+    )?;
     agent.stop()?;
     checks.finish()?;
     Ok(Outcome::Pass)
 }
 
-/// Refusals in a pod are the kernel's, and no residual is left.
+/// Refusals in a new pod are the kernel's, and no residual is left.
 fn counts(checks: &mut Checks, agent: &Agent, slow: &Pod) -> Result<()> {
+    let _reader = slow_reader(slow)?;
     let refused =
         |page: &Page, queue| page.sum("tcpress_refusals_total", &labels(slow, &[("queue", queue)]));
     let watch = Watch::new(slow)?;
