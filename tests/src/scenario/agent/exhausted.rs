@@ -67,7 +67,8 @@ pub(in crate::scenario) fn agent_exhausted() -> Result<Outcome> {
             // Below it before the leak goes on, although most is taken.
             "trigger.fill=0.95",
             "trigger.hold=1s",
-            "trigger.recover=6s",
+            // Longer than a window: the last one then holds nothing of the time before.
+            "trigger.recover=15s",
         ],
     )?;
     let target = format!("{NODE}:9943");
