@@ -73,7 +73,7 @@ pub static KEYS: [Key; 51] = [
     key("scan.interval", true, |c| Slot::Time(&mut c.scan.interval, secs(1..=DAY / 24), OrOff::No),
         "Between two listings of sockets and readings of all counters, while all is well. They also wait until they take no more of a CPU than `limits.cpu` leaves them."),
     key("scan.interval_idle", true, |c| Slot::Time(&mut c.scan.interval_idle, secs(1..=DAY / 24), OrOff::No),
-        "The longest that it grows to: it doubles with each window in which nothing was counted and TCP memory did not move by a twentieth of the pressure line. As soon as something happens it is `scan.interval` again."),
+        "The longest that it grows to: it doubles with each window in which nobody suffered anything and TCP memory did not move by a twentieth of the pressure line. As soon as something happens it is `scan.interval` again."),
     key("scan.interval_under_pressure", true, |c| Slot::Time(&mut c.scan.interval_under_pressure, secs(1..=DAY / 24), OrOff::No),
         "The same while something is refused, or from `scan.fill` on. At most `scan.interval`."),
     key("scan.fill", true, |c| Slot::Number(&mut c.scan.fill, 0.01..=2.0, OrOff::Zero),

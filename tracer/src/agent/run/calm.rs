@@ -3,8 +3,18 @@
 
 use std::time::Duration;
 
+use tracer_common::{TallyValue, tally::count};
+
 /// By how much of the pressure line memory may move before that is something.
 const MOVED: f64 = 0.05;
+
+/// Whether an owner suffered anything. Of what is counted besides, some belongs to every healthy connection: a FIN that is not read is memory thrown
+/// away with its socket.
+pub(super) fn suffered(value: &TallyValue) -> bool {
+    let cells = value.verdicts.iter().chain(&value.prunes);
+    let counts = &value.counts[..count::OFO_COVERED_SKBS];
+    cells.chain(counts).any(|&cell| cell > 0)
+}
 
 /// Whether anything happens.
 #[derive(Debug, Default)]
@@ -18,17 +28,18 @@ pub(super) struct Calm {
 }
 
 impl Calm {
-    /// Takes what a tick saw: whether programs counted anything, and TCP memory over the pressure line. `true` where it is not calm, so that the
+    /// Takes what a tick saw: whether an owner suffered, and TCP memory over the pressure line. `true` where it is not calm, so that the
     /// window that is open is to be no longer than usual.
-    pub(super) fn tick(&mut self, counted: bool, fill: Option<f64>) -> bool {
+    pub(super) fn tick(&mut self, suffered: bool, fill: Option<f64>) -> bool {
         self.fill = self.fill.or(fill);
         let moved = self.fill.zip(fill);
         let moved = moved.is_some_and(|(before, now)| (now - before).abs() >= MOVED);
-        if counted || moved {
+        let stirs = suffered || moved;
+        if stirs {
             self.stirred = true;
             self.windows = 0;
         }
-        counted || moved
+        stirs
     }
 
     /// A window has ended.
@@ -77,6 +88,25 @@ mod tests {
         assert_eq!(seconds(&calm), 60, "that window was not calm");
         calm.turn();
         assert_eq!(seconds(&calm), 120);
+    }
+
+    #[test]
+    fn what_every_healthy_connection_does_is_nothing() {
+        let mut value = TallyValue::ZERO;
+        value.counts[count::DESTROYED_BYTES] = 768;
+        value.counts[count::OFO_COVERED_SKBS] = 1;
+        value.suppressed = 1;
+        assert!(!suffered(&value));
+        for cell in 0..count::OFO_COVERED_SKBS {
+            let mut value = TallyValue::ZERO;
+            value.counts[cell] = 1;
+            assert!(suffered(&value), "{cell}");
+        }
+        value.verdicts[0] = 1;
+        assert!(suffered(&value));
+        let mut value = TallyValue::ZERO;
+        value.prunes[0] = 1;
+        assert!(suffered(&value));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::Agent;
+use super::{Agent, calm};
 use crate::{
     agent::{
         config::Level,
@@ -51,8 +51,9 @@ impl Agent {
         let crowded = sample
             .fill
             .is_some_and(|fill| fill >= self.config.scan.fill);
-        let counted = tick.deltas.is_some_and(|deltas| !deltas.is_empty());
-        if self.calm.tick(counted, sample.fill) {
+        let mut deltas = tick.deltas.iter().flatten();
+        let suffered = deltas.any(|delta| calm::suffered(&delta.value));
+        if self.calm.tick(suffered, sample.fill) {
             self.next_turn = self.next_turn.min(now + self.interval());
         }
         if sample.refused > 0 || crowded {
