@@ -32,11 +32,15 @@ pub fn open_files() -> Option<u64> {
     Some((fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
 }
 
-/// Has all threads share one pool of memory, to be called before there are others: each with a pool of its own would keep what the busiest moment of
-/// its life took.
-pub fn share_memory() {
-    // SAFETY: it takes no pointer.
-    unsafe { libc::mallopt(libc::M_ARENA_MAX, 1) };
+/// Keeps this process small, to be called before it has other threads. All of them share one pool of memory: each with a pool of its own would keep
+/// what the busiest moment of its life took. And there are no huge pages: every ten seconds the kernel (khugepaged, where they are set to `always`)
+/// would make one of each two megabytes of which a single page is left, and so take back all that [`give_back`] gave.
+pub fn stay_small() {
+    // SAFETY: neither takes a pointer.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
+    }
 }
 
 /// Gives memory that is free back to the system: attaching and listing sockets take some for a moment, which the allocator would keep.

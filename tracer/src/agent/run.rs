@@ -98,7 +98,7 @@ struct Agent {
 /// # Errors
 /// When something is configured that cannot be had, or counting breaks down.
 pub async fn run(setup: Setup) -> anyhow::Result<()> {
-    own::share_memory();
+    own::stay_small();
     let mut agent = Agent::new(setup)?;
     let done = agent.work().await;
     // Whatever ended it, what is recorded goes to disk.
