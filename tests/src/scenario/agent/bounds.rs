@@ -83,7 +83,10 @@ pub(in crate::scenario) fn agent_full() -> Result<Outcome> {
     })?;
     let unseen = lost(&page, "ring_full") + lost(&page, "suppressed_evidence");
     checks.above_zero("evidence that was lost or held back", unseen);
-    checks.equal("residuals", residuals(&page), Vec::new());
+    // A window that ended within the flood may be off, and the next one makes up for it.
+    agent.page_with("no residual at rest", SOON, |page| {
+        residuals(page).is_empty()
+    })?;
     agent.stop()?;
     checks.finish()?;
     Ok(Outcome::Pass)
