@@ -254,6 +254,12 @@ mod tests {
         [sums.delivered, sums.spooled, sums.failed]
     }
 
+    /// An address of this host where nobody listens.
+    fn nobody() -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    }
+
     /// Takes so many messages.
     fn take(listener: TcpListener, count: usize) -> thread::JoinHandle<()> {
         thread::spawn(move || {
@@ -276,9 +282,7 @@ mod tests {
     #[test]
     fn each_message_is_counted_as_what_became_of_it() {
         let folder = Fixture::new();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let at = listener.local_addr().unwrap();
-        drop(listener);
+        let at = nobody();
         let report = incident().report();
         let spool = folder.path().join("spool");
         let route = route(at, &spool, 64 << 20);
@@ -302,9 +306,7 @@ mod tests {
     #[test]
     fn what_finds_no_room_in_the_spool_does_not_wait() {
         let folder = Fixture::new();
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let at = listener.local_addr().unwrap();
-        drop(listener);
+        let at = nobody();
         let route = route(at, &folder.path().join("spool"), 16);
         route.send_and_count(Some(&incident().report()));
         assert_eq!(sums(&route), [0, 0, 1]);
