@@ -258,15 +258,16 @@ pub fn is_root() -> bool {
     unsafe { libc::geteuid() == 0 }
 }
 
-/// Sets the wall clock forward, as an administrator or a time service may at any moment.
-pub fn set_clock_forward(by: Duration) -> io::Result<()> {
+/// Sets the wall clock forward, or back, as an administrator or a time service may at any moment.
+pub fn step_clock(by: Duration, forward: bool) -> io::Result<()> {
     let mut now = libc::timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
     // SAFETY: the struct is ours.
     cvt(unsafe { libc::clock_gettime(libc::CLOCK_REALTIME, &raw mut now) })?;
-    now.tv_sec += libc::time_t::try_from(by.as_secs()).map_err(io::Error::other)?;
+    let by = libc::time_t::try_from(by.as_secs()).map_err(io::Error::other)?;
+    now.tv_sec += if forward { by } else { -by };
     // SAFETY: the same.
     cvt(unsafe { libc::clock_settime(libc::CLOCK_REALTIME, &raw const now) }).map(drop)
 }

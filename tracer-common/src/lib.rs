@@ -10,6 +10,7 @@ extern crate std;
 
 pub mod compared;
 pub mod event;
+pub mod exempt;
 pub mod flight;
 pub mod layout;
 #[cfg(feature = "user")]

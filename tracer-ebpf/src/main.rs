@@ -12,6 +12,7 @@
     reason = "the macros of aya-ebpf generate items without documentation"
 )]
 
+mod add;
 mod backlog;
 mod charge;
 mod collapse;

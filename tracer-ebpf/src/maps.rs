@@ -7,6 +7,7 @@ use aya_ebpf::{
 };
 use tracer_common::{Frame, SocketState, TallyKey, TallyValue, Verdict, lost, selfcheck};
 
+pub(crate) use crate::add::add;
 use crate::{
     kprobe::{Call, CallKey},
     mib::MarkKey,
@@ -89,20 +90,5 @@ pub(crate) static CGROUPS: RingBuf = RingBuf::with_byte_size(1 << 18, 0);
 pub(crate) fn lose(cell: u32) {
     if let Some(count) = LOST.get_ptr_mut(cell) {
         add(count, 1);
-    }
-}
-
-/// Atomic add to a counter in a map: `BPF_XADD`, which every kernel has. Kernels before 5.12 know no
-/// add that fetches, so the instruction is named rather than left to the compiler.
-#[inline(always)]
-pub(crate) fn add(counter: *mut u64, amount: u64) {
-    // SAFETY: the pointer comes from a map lookup and is aligned; the verifier checks it.
-    unsafe {
-        core::arch::asm!(
-            "lock *(u64 *)({counter} + 0) += {amount}",
-            counter = in(reg) counter,
-            amount = in(reg) amount,
-            options(nostack),
-        );
     }
 }

@@ -171,6 +171,8 @@ pub const ALL: &[Scenario] = &[
     scenario("top", 300, live::top).once(),
     scenario("agent_counts", 1800, agent::counts::agent_counts).once(),
     scenario("agent_faults", 900, agent::faults::agent_faults).once(),
+    scenario("agent_clock", 300, agent::clock::agent_clock).once(),
+    scenario("agent_exempt", 180, agent::exempt::agent_exempt),
     scenario("agent_incident", 300, agent::incident::agent_incident).once(),
     scenario("agent_full", 300, agent::bounds::agent_full).once(),
     scenario("agent_privileges", 300, agent::privileges::agent_privileges).once(),

@@ -38,7 +38,7 @@ use super::{
     trigger::Triggers,
     words::Words,
 };
-use crate::capture::Capture;
+use crate::{capture::Capture, probe::OwnSockets};
 
 /// Between two ticks.
 const TICK: Duration = Duration::from_secs(1);
@@ -55,6 +55,8 @@ pub struct Setup {
     pub reread: Box<dyn Fn() -> anyhow::Result<Config>>,
     /// Attaches the probes.
     pub attach: Attach,
+    /// Takes sockets of this process out of `tcp_mem`.
+    pub exempt: Box<dyn Fn() -> anyhow::Result<OwnSockets>>,
     /// While this file exists, nothing is attached.
     pub off_switch: PathBuf,
     /// Tells the service manager.
@@ -68,6 +70,8 @@ struct Agent {
     words: Arc<Words>,
     board: Arc<Board>,
     counting: Counting,
+    /// Its sockets that are out of `tcp_mem`, or why they are not; `None` while nobody has asked.
+    own_sockets: Option<anyhow::Result<OwnSockets>>,
     triggers: Triggers,
     recorder: Recorder,
     folder: Option<Folder>,
@@ -114,6 +118,8 @@ impl Agent {
         let mut interrupted = signal(SignalKind::interrupt())?;
         let mut hung_up = signal(SignalKind::hangup())?;
         let (asks, mut asked) = mpsc::channel(WAITING);
+        // What is accepted is exempt if the socket is that listens.
+        agent.exempt();
         let mut servers = Servers::start(&agent.config, &agent.board, asks).await?;
         agent.switch()?;
         let mut next = Instant::now();
@@ -148,7 +154,7 @@ impl Agent {
             true => self.turn(),
             false => Ok(()),
         };
-        self.counting.stop();
+        self.detach();
         self.recorder.close();
         self.words.say(Level::Info, "ended");
         last

@@ -14,6 +14,7 @@ pub mod log_watch;
 mod made;
 mod names;
 pub mod netns;
+mod own_cgroup;
 pub mod owner;
 pub mod pod_logs;
 pub mod processes;

@@ -20,6 +20,7 @@ use crate::{
         words::Words,
     },
     holders::Progress,
+    probe::OwnSockets,
     session::{SINGLY_UP_TO, Windows},
 };
 
@@ -74,11 +75,17 @@ pub(super) async fn run(paths: &Paths, args: Args) -> anyhow::Result<ExitCode> {
     let notifier = Notifier::new(&|name| env::var_os(name))
         .context("cannot speak to the service manager ($NOTIFY_SOCKET)")?;
     let (paths, bounds) = (paths.clone(), args.bounds);
+    let sources = paths.sources()?;
+    let exempt = move || {
+        let cgroup = sources.own_cgroup().map_err(anyhow::Error::msg)?;
+        Ok(OwnSockets::exempt(&cgroup)?)
+    };
     let attach = move |config: &Config, words: &Words| attach(&paths, &bounds, config, words);
     run::run(Setup {
         config,
         reread: Box::new(move || args.read()),
         attach: Box::new(attach),
+        exempt: Box::new(exempt),
         off_switch: PathBuf::from(OFF_SWITCH),
         notifier,
     })

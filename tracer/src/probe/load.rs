@@ -157,7 +157,7 @@ fn attach_one(ebpf: &mut Ebpf, btf: &Btf, probe: &Probe, name: &str) -> Result<(
 }
 
 /// The last words of the verifier say why; the rest of its log is for developers.
-fn in_one_line(error: &ProgramError) -> String {
+pub(super) fn in_one_line(error: &ProgramError) -> String {
     if let ProgramError::LoadError {
         io_error,
         verifier_log,

@@ -1,5 +1,6 @@
 //! The kernel programs in the running kernel: loaded, attached, read. The only place that names aya.
 
+mod exempt;
 mod info;
 mod load;
 #[cfg(feature = "log")]
@@ -10,6 +11,7 @@ mod sizes;
 mod skipped;
 mod syscall;
 
+pub use exempt::{NotExempt, OwnSockets};
 pub use info::Price;
 pub use load::LoadError;
 pub use read::Reading;

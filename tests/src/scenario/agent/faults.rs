@@ -71,7 +71,7 @@ pub(in crate::scenario) fn agent_faults() -> Result<Outcome> {
     // A second tracer on the same functions, and a clock that is set in the middle of a flood.
     let second = tcpress::call("report -o json --duration 300s --no-agent").tracing()?;
     let client = flood::begin(&slow, 2, "repeat:400x1 pause:3000 repeat:100x1")?;
-    crate::sys::set_clock_forward(Duration::from_secs(7200))?;
+    crate::sys::step_clock(Duration::from_secs(7200), true)?;
     client.done(Duration::from_secs(120))?;
     std::thread::sleep(SETTLE);
     let kernel = watch.grown()?;

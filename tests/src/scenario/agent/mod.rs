@@ -1,7 +1,9 @@
 //! The agent: counters that are the kernel's while it is scraped, one report for one incident, and a memory that outlives it.
 
 pub(super) mod bounds;
+pub(super) mod clock;
 pub(super) mod counts;
+pub(super) mod exempt;
 pub(super) mod exhausted;
 pub(super) mod faults;
 pub(super) mod idle;

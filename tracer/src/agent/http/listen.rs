@@ -3,7 +3,8 @@
 //! **Why small buffers.** Where `tcp_mem` is exhausted, a socket gets what its first skb takes and no more: the kernel lets the first
 //! skb into an empty queue by force (`sk_forced_mem_schedule`, called for an empty receive queue by `tcp_data_queue`, for an empty write queue by
 //! `tcp_stream_alloc_skb`) and refuses the others. Under pressure it admits sockets that hold less than their share. Nothing in the socket
-//! interface exempts a TCP socket from either. So we hold little, in few sockets, and never take part in what we measure.
+//! interface exempts a TCP socket from either, and before 6.19 nothing else does ([`crate::probe::OwnSockets`]). So we hold little, in few
+//! sockets, and never take part in what we measure.
 
 use std::{
     io::{self, ErrorKind},

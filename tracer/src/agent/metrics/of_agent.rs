@@ -23,7 +23,7 @@ const BUILD: [&str; 2] = ["version", "kernel"];
 const MOST_BOUNDS: usize = 32;
 
 /// The agent itself.
-pub(super) static METRICS: [Metric; 15] = [
+pub(super) static METRICS: [Metric; 16] = [
     Metric {
         base: "tcpress_scan",
         unit: Some(Unit::Seconds),
@@ -73,6 +73,16 @@ pub(super) static METRICS: [Metric; 15] = [
         most: 1,
         help: "Resident memory of the agent",
         samples: |it| one(it.agent.resident_bytes.map(Value::Whole)),
+    },
+    Metric {
+        base: "tcpress_agent_sockets_exempt",
+        unit: None,
+        kind: Kind::Gauge,
+        scope: Scope::Agent,
+        labels: &[],
+        most: 1,
+        help: "Whether TCP sockets that the agent opens are taken out of tcp_mem (1), as kernels since 6.19 let it, or not (0)",
+        samples: |it| flag(Some(it.agent.sockets_exempt)),
     },
     Metric {
         base: "tcpress_agent_open_files",

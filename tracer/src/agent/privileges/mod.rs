@@ -72,7 +72,7 @@ pub const NEEDS: [Need; 6] = [
         name: "CAP_SYS_ADMIN",
         when: When::Entering,
         why: "enters the network namespaces of pods, and the node's cgroup namespace; stands for CAP_BPF and CAP_PERFMON where these are not \
-              granted; opens the links of kprobes",
+              granted; opens the links of kprobes; takes the agent's own sockets out of tcp_mem (6.19 and later)",
     },
     Need {
         capability: CapabilitySet::SYS_PTRACE,

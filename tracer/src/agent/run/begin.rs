@@ -62,6 +62,7 @@ impl Agent {
             triggers,
             board: Arc::new(Board::new(ledger, figures, Arc::clone(&words))),
             counting: Counting::default(),
+            own_sockets: None,
             budget: Budget::new(now),
             calm: Calm::default(),
             questions: Questions::default(),

@@ -8,19 +8,11 @@ use crate::agent::{config::Level, own, privileges};
 impl Agent {
     /// Attaches or detaches, as the switch, the configuration and the budget say.
     pub(super) fn switch(&mut self) -> anyhow::Result<()> {
-        let off = match (self.config.enabled, self.budget.spent()) {
-            _ if self.setup.off_switch.exists() => {
-                Some(format!("{} exists", self.setup.off_switch.display()))
-            }
-            (false, _) => Some("enabled = false".to_owned()),
-            (true, Some(why)) => Some(why.to_owned()),
-            (true, None) => None,
-        };
-        match off {
+        match self.off() {
             Some(why) if self.counting.is_on() => {
                 // What was counted so far is told before it goes.
                 self.turn()?;
-                self.counting.stop();
+                self.detach();
                 self.words.say(Level::Warn, &format!("detached: {why}"));
                 self.post_detached(why);
             }
@@ -29,6 +21,41 @@ impl Agent {
             None => {}
         }
         Ok(())
+    }
+
+    /// Why nothing is to be attached, if so.
+    fn off(&self) -> Option<String> {
+        match (self.config.enabled, self.budget.spent()) {
+            _ if self.setup.off_switch.exists() => {
+                Some(format!("{} exists", self.setup.off_switch.display()))
+            }
+            (false, _) => Some("enabled = false".to_owned()),
+            (true, Some(why)) => Some(why.to_owned()),
+            (true, None) => None,
+        }
+    }
+
+    /// Lets go of everything that is attached.
+    pub(super) fn detach(&mut self) {
+        self.counting.stop();
+        self.own_sockets = None;
+        self.board.posted().agent.sockets_exempt = false;
+    }
+
+    /// Takes sockets that are opened from now on out of `tcp_mem`, unless nothing is to be attached or it was asked for. An agent whose sockets
+    /// are in it answers all the same, later.
+    pub(super) fn exempt(&mut self) {
+        if self.own_sockets.is_some() || self.off().is_some() {
+            return;
+        }
+        let exempt = (self.setup.exempt)();
+        let words = match &exempt {
+            Ok(_) => "own TCP sockets: exempt from tcp_mem".to_owned(),
+            Err(why) => format!("own TCP sockets: not exempt from tcp_mem: {why:#}"),
+        };
+        self.words.say(Level::Info, &words);
+        self.board.posted().agent.sockets_exempt = exempt.is_ok();
+        self.own_sockets = Some(exempt);
     }
 
     fn post_detached(&self, why: String) {
@@ -45,6 +72,7 @@ impl Agent {
 
     /// Attaches, and gives back what is not needed any more.
     fn begin(&mut self) -> anyhow::Result<()> {
+        self.exempt();
         let config = &self.config;
         let begun = (self.setup.attach)(config, &self.words)?;
         let traced = self.counting.start(begun);
