@@ -16,6 +16,11 @@ use super::{accept, listen, listen_mptcp, say};
 use crate::bpf::SockMap;
 use crate::sys;
 
+/// Between two looks at connections that something may happen to.
+const BUSY: Duration = Duration::from_millis(2);
+/// And at others: hundreds of readers that have nothing to do are to take no time.
+const IDLE: Duration = Duration::from_millis(200);
+
 /// Settings of the slow reader.
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -105,7 +110,9 @@ pub fn run(args: &Args) -> Result<()> {
         if args.nap > 0 {
             std::thread::sleep(Duration::from_millis(args.nap));
         } else {
-            sys::readable(&[listener.as_raw_fd()], Duration::from_millis(2))?;
+            let waited_for = args.rate > 0 || connections.iter().any(|it| !it.shrunk);
+            let pause = if waited_for { BUSY } else { IDLE };
+            sys::readable(&[listener.as_raw_fd()], pause)?;
         }
     }
     let unread: usize = connections

@@ -10,16 +10,16 @@ use crate::check::Checks;
 use crate::network::Network;
 use crate::pod::Pod;
 use crate::scenario::Outcome;
-use crate::scenario::flood::{SETTLE, Watch, begin, flood, slow_reader};
+use crate::scenario::flood::{Watch, another, begin, slow_reader};
 use crate::tcpress;
 
 /// By how much it is set, forward and back again.
 const STEP: Duration = Duration::from_secs(7200);
 /// Refusals before the clock is set, beside it, in the other time, and after it was set back.
-const BEFORE: u64 = 100;
-const BESIDE: u64 = 400;
-const ELSEWHERE: u64 = 70;
-const AFTER: u64 = 50;
+const BEFORE: u32 = 100;
+const BESIDE: u32 = 400;
+const ELSEWHERE: u32 = 70;
+const AFTER: u32 = 50;
 
 /// The clock is set two hours forward in the middle of a flood, and later back: every count stays the kernel's, on the page, in the reports of
 /// incidents and in the recording, whose times are those that the clock said, and whose lengths are those that went by.
@@ -33,13 +33,14 @@ pub(in crate::scenario) fn agent_clock() -> Result<Outcome> {
     let watch = Watch::new(&slow)?;
     let mut checks = Checks::new();
     let refused = |page: &Page| page.sum("tcpress_refusals_total", &labels(&slow, &[])) as u64;
-    let all_told = |so_far: u64| {
+    let all_told = |so_far: u32| {
+        let so_far = u64::from(so_far);
         agent.page_with(&format!("{so_far} refusals"), SOON, |page| {
             refused(page) == so_far
         })
     };
 
-    drop(flood(&slow, 1, &format!("repeat:{BEFORE}x1"))?);
+    let before = another(&slow, 1, BEFORE)?;
     all_told(BEFORE)?;
     let half = BESIDE / 2;
     let client = begin(
@@ -50,25 +51,24 @@ pub(in crate::scenario) fn agent_clock() -> Result<Outcome> {
     client.step("repeat", SOON)?;
     crate::sys::step_clock(STEP, true)?;
     client.done(SOON)?;
-    drop(client);
     all_told(BEFORE + BESIDE)?;
     agent.said(SOON, |line| line.contains("the incident is over"))?;
-    drop(flood(&slow, 1, &format!("repeat:{ELSEWHERE}x1"))?);
+    let elsewhere = another(&slow, 2, ELSEWHERE)?;
     all_told(BEFORE + BESIDE + ELSEWHERE)?;
     crate::sys::step_clock(STEP, false)?;
-    drop(flood(&slow, 1, &format!("repeat:{AFTER}x1"))?);
-    std::thread::sleep(SETTLE);
+    let after = another(&slow, 3, AFTER)?;
     let kernel = watch.grown()?;
     checks.equal(
         "refusals of the kernel",
         kernel.refusals(),
-        BEFORE + BESIDE + ELSEWHERE + AFTER,
+        u64::from(BEFORE + BESIDE + ELSEWHERE + AFTER),
     );
-    let page = all_told(kernel.refusals())?;
+    let page = all_told(BEFORE + BESIDE + ELSEWHERE + AFTER)?;
     checks.equal("residuals", residuals(&page), Vec::new());
     checks.equal("losses", page.sum("tcpress_lost_total", &[]), 0.0);
 
     // What it leaves on disk: reports of incidents that together have all of it, and the recording.
+    drop((before, client, elsewhere, after));
     agent.stop()?;
     let most = begun.elapsed();
     let history = folder.join("history").display().to_string();
@@ -97,16 +97,18 @@ pub(in crate::scenario) fn agent_clock() -> Result<Outcome> {
     checks.equal("what is told as missing", all.list("/losses/gaps"), &[]);
     // Of the clock's own time, as it is now: what came before and after, not what was in the other time alone.
     let now = of_report(&recorded("--since -1h")?);
-    checks.that((BEFORE + AFTER..=kernel.refusals()).contains(&now), || {
-        format!("{now} refusals in the last hour")
-    });
+    checks.that(
+        (u64::from(BEFORE + AFTER)..=kernel.refusals()).contains(&now),
+        || format!("{now} refusals in the last hour"),
+    );
     let other = of_report(&recorded(&format!(
         "--since {} --until {later}",
         later - STEP / 2
     ))?);
-    checks.that((ELSEWHERE..=kernel.refusals()).contains(&other), || {
-        format!("{other} refusals in the other time")
-    });
+    checks.that(
+        (u64::from(ELSEWHERE)..=kernel.refusals()).contains(&other),
+        || format!("{other} refusals in the other time"),
+    );
     checks.finish()?;
     Ok(Outcome::Pass)
 }
