@@ -401,6 +401,7 @@ fn header(inputs: &Inputs<'_>) -> Header {
         traced: inputs.traced,
         top: inputs.top,
         monotonic_zero: (inputs.wall_clock)(0),
+        zeros: None,
         at_rest: inputs.at_rest,
         left_out: LeftOut::default(),
         memory_start: *inputs.memory_start,

@@ -82,8 +82,8 @@ pub struct AgentFigures {
     pub resident_bytes: Option<u64>,
     /// Its open files.
     pub open_files: Option<u64>,
-    /// Whether sockets that it opens are taken out of `tcp_mem`.
-    pub sockets_exempt: bool,
+    /// Whether sockets that it opens are taken out of `tcp_mem`; `None` as long as that was not tried.
+    pub sockets_exempt: Option<bool>,
     /// Times that each bound was hit.
     pub bounds_hit: BTreeMap<&'static str, u64>,
     /// Incidents since it began.

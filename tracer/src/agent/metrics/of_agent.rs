@@ -82,7 +82,7 @@ pub(super) static METRICS: [Metric; 16] = [
         labels: &[],
         most: 1,
         help: "Whether TCP sockets that the agent opens are taken out of tcp_mem (1), as kernels since 6.19 let it, or not (0)",
-        samples: |it| flag(Some(it.agent.sockets_exempt)),
+        samples: |it| flag(it.agent.sockets_exempt),
     },
     Metric {
         base: "tcpress_agent_open_files",

@@ -38,8 +38,8 @@ impl Agent {
     /// Lets go of everything that is attached.
     pub(super) fn detach(&mut self) {
         self.counting.stop();
-        self.own_sockets = None;
-        self.board.posted().agent.sockets_exempt = false;
+        let exempt = self.own_sockets.take().map(|_| false);
+        self.board.posted().agent.sockets_exempt = exempt;
     }
 
     /// Takes sockets that are opened from now on out of `tcp_mem`, unless nothing is to be attached or it was asked for. An agent whose sockets
@@ -54,7 +54,7 @@ impl Agent {
             Err(why) => format!("own TCP sockets: not exempt from tcp_mem: {why:#}"),
         };
         self.words.say(Level::Info, &words);
-        self.board.posted().agent.sockets_exempt = exempt.is_ok();
+        self.board.posted().agent.sockets_exempt = Some(exempt.is_ok());
         self.own_sockets = Some(exempt);
     }
 

@@ -298,6 +298,49 @@ fn every_record_keeps_its_wall_clock_whatever_is_done_to_clocks() {
     }
 }
 
+/// A window whose clock is ahead by so many seconds from its end on; `ahead` before that.
+fn set_within(number: u64, ahead: i64, then: i64) -> Capture {
+    let mut window = ticking(number, 10);
+    window.header.monotonic_zero += SignedDuration::from_secs(then);
+    window.header.window.start += SignedDuration::from_secs(ahead);
+    window.header.window.end += SignedDuration::from_secs(then);
+    window
+}
+
+#[test]
+fn a_clock_that_was_set_is_told_once_however_windows_are_joined() {
+    // Two hours forward within the third window, back within the sixth.
+    let clocks = [0, 0, 7_200, 7_200, 7_200, 0, 0, 0];
+    let window = |number: usize| {
+        let before = number.checked_sub(1).map_or(0, |last| clocks[last]);
+        set_within(number as u64, before, clocks[number])
+    };
+    for cut in 1..clocks.len() {
+        let joined = |numbers: std::ops::Range<usize>| {
+            numbers
+                .map(window)
+                .reduce(|mut all, next| {
+                    all.join(next);
+                    all
+                })
+                .unwrap()
+        };
+        let mut all = joined(0..cut);
+        all.join(joined(cut..clocks.len()));
+        let told: Vec<&String> = (all.gaps.iter())
+            .filter(|gap| gap.contains("clock"))
+            .collect();
+        assert_eq!(told.len(), 2, "{cut}: {told:?}");
+        assert!(told.iter().any(|it| it.contains("set forward by 7200.0 s")));
+        assert!(told.iter().any(|it| it.contains("set back by 7200.0 s")));
+        assert_eq!(all.duration_ns(), 80_000_000_000, "{cut}");
+    }
+    // And a time that nobody watched is seen beside a clock that was set before.
+    let mut all = window(2);
+    all.join(window(4));
+    assert_eq!(all.duration_ns(), 30_000_000_000, "{:?}", all.gaps);
+}
+
 #[test]
 fn numbers_of_a_machine_that_was_started_anew_mean_others() {
     let mut first = ticking(0, 10);

@@ -55,7 +55,7 @@ fn agent() -> AgentFigures {
         scan_age: Some(Duration::from_secs(3)),
         scan_interval: Some(Duration::from_secs(60)),
         cpu: Some(Duration::from_micros(1)),
-        sockets_exempt: true,
+        sockets_exempt: Some(true),
         resident_bytes: Some(1 << 20),
         open_files: Some(17),
         bounds_hit: [("cpu", 1)].into(),
