@@ -26,7 +26,10 @@ const PROGRAM: &str = "exempt_own_socket";
 /// Why sockets of this process are in `tcp_mem`, as those of everybody.
 #[derive(Debug, Error)]
 pub enum NotExempt {
-    /// The verifier knows no such option of a socket, or this process may not load programs of this kind.
+    /// This process may not load programs of this kind.
+    #[error("it takes CAP_SYS_ADMIN, or CAP_BPF and CAP_NET_ADMIN")]
+    NotAllowed,
+    /// The verifier knows no such option of a socket.
     #[error("this kernel lets no program do that, as kernels since 6.19 do ({0})")]
     NotOffered(String),
     /// It is there, and could not be attached.
@@ -75,9 +78,14 @@ impl OwnSockets {
             .ok_or(ProgramError::NotLoaded)
             .and_then(TryInto::try_into)
             .map_err(|error| NotExempt::NotOffered(in_one_line(&error)))?;
-        program
-            .load()
-            .map_err(|error| NotExempt::NotOffered(in_one_line(&error)))?;
+        program.load().map_err(|error| match &error {
+            ProgramError::LoadError { io_error, .. }
+                if io_error.raw_os_error() == Some(libc::EPERM) =>
+            {
+                NotExempt::NotAllowed
+            }
+            _ => NotExempt::NotOffered(in_one_line(&error)),
+        })?;
         let failed = |why: String| NotExempt::Attach(cgroup.to_owned(), why);
         let folder = File::open(cgroup).map_err(|error| failed(error.to_string()))?;
         // Links stand beside each other and beside programs of others; flags are for those that are attached without one.

@@ -439,7 +439,7 @@ fn what_needs_a_restart() {
 }
 
 #[test]
-fn an_open_listener_is_cautioned() {
+fn what_should_be_known_is_cautioned() {
     let of = |text: &str| Config::parse(text).unwrap().cautions().len();
     assert_eq!(of(""), 0);
     assert_eq!(of("[http]\nlisten = \"0.0.0.0:1\""), 1);
@@ -447,6 +447,11 @@ fn an_open_listener_is_cautioned() {
     let all =
         "[http]\nlisten = \"0.0.0.0:1\"\ntoken_file = \"/t\"\ntls_cert = \"/c\"\ntls_key = \"/k\"";
     assert_eq!(of(all), 0);
+    assert_eq!(of("[trigger]\nrecover = \"59s\""), 1);
+    assert_eq!(
+        of("[trigger]\nrecover = \"59s\"\n[scan]\ninterval = \"50s\""),
+        0
+    );
 }
 
 #[test]
