@@ -16,7 +16,7 @@ use crate::process::{Process, Start};
 use crate::sys;
 
 /// How long a recipe may take to say that it is ready.
-const READY: Duration = Duration::from_secs(30);
+const READY: Duration = Duration::from_secs(120);
 
 /// A new network namespace; it goes when this and all processes in it have gone.
 pub struct Netns {

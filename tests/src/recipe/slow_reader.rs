@@ -19,7 +19,7 @@ use crate::sys;
 /// Between two looks at connections that something may happen to.
 const BUSY: Duration = Duration::from_millis(2);
 /// And at others: hundreds of readers that have nothing to do are to take no time.
-const IDLE: Duration = Duration::from_millis(200);
+const IDLE: Duration = Duration::from_secs(1);
 
 /// Settings of the slow reader.
 #[derive(Debug, clap::Args)]

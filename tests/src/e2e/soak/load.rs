@@ -26,8 +26,8 @@ const STORM: u64 = 800;
 const KILLS: Duration = Duration::from_secs(90);
 const GONE: Duration = Duration::from_secs(10);
 /// Between two connections to the worker, and between two goes of pods.
-const CONNECTIONS: Duration = Duration::from_millis(100);
-const GOES: Duration = Duration::from_secs(2);
+const CONNECTIONS: Duration = Duration::from_millis(250);
+const GOES: Duration = Duration::from_secs(5);
 
 /// What runs at the same time.
 pub(super) struct Run<'a> {
@@ -68,9 +68,9 @@ impl<'a> Run<'a> {
         let (stop, connections) = (&self.stop, &self.connections);
         let (number, truths) = (&self.number, &self.truths);
         std::thread::scope(|scope| {
-            let scraped = scope.spawn(move || scrape(agent, seen, stop));
-            let connected = scope.spawn(move || connect(worker, connections, stop));
-            let churned = scope.spawn(move || come_and_go(lab, number, truths, stop));
+            let scraped = scope.spawn(move || part(stop, scrape(agent, seen, stop)));
+            let connected = scope.spawn(move || part(stop, connect(worker, connections, stop)));
+            let churned = scope.spawn(move || part(stop, come_and_go(lab, number, truths, stop)));
             let killed = self.kill(time);
             stop.store(true, Ordering::Relaxed);
             for thread in [scraped, connected, churned] {
@@ -86,7 +86,7 @@ impl<'a> Run<'a> {
     fn kill(&self, time: Duration) -> Result<u32> {
         let end = Instant::now() + time;
         let mut kills = 0;
-        while Instant::now() < end {
+        while Instant::now() < end && !self.stop.load(Ordering::Relaxed) {
             let next = (Instant::now() + KILLS).min(end);
             let number = self.number.fetch_add(1, Ordering::Relaxed);
             let truth = churn::live(&RealPods, number, STORM)?;
@@ -103,6 +103,14 @@ impl<'a> Run<'a> {
         }
         Ok(kills)
     }
+}
+
+/// What has become of one part: where it failed the others need not go on.
+fn part(stop: &AtomicBool, ended: Result<()>) -> Result<()> {
+    if ended.is_err() {
+        stop.store(true, Ordering::Relaxed);
+    }
+    ended
 }
 
 /// Reads page after page.

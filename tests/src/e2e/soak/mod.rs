@@ -41,9 +41,8 @@ const WORK: i64 = 30;
 const WHOLE: i64 = 1000;
 /// For a burst, a scrape, a window.
 const SOON: Duration = Duration::from_secs(120);
-/// What of the load's memory is not looked at: listings, names and seconds of the recorder are new then.
-const WARMING: f64 = 60.0;
-/// Most that the median of resident memory may rise from the first third to the last, as a part.
+/// Most that the median of resident memory may rise from the third quarter of the load to the last, as a part. In the first half the agent fills up:
+/// it keeps names and counts of the dead for ten minutes.
 const RISE: f64 = 0.03;
 
 /// Everything at once, then rest.
@@ -115,20 +114,19 @@ pub(super) fn agent_soak(node: &Node) -> Result<()> {
     let left = descriptors(&agent);
     eprintln!("lab: descriptors before {open:?}, after {left:?}");
     check_counts(&mut checks, &seen, &last, &staying, &truths)?;
-    let early = seen.median(WARMING, loaded / 3.0, RESIDENT);
-    let late = seen.median(loaded * 2.0 / 3.0, loaded, RESIDENT);
+    let quarters = [0.0, 0.25, 0.5, 0.75]
+        .map(|from| seen.median(from * loaded, (from + 0.25) * loaded, RESIDENT) / MIB);
+    let [_, _, early, late] = quarters;
     let least = |page: &Page, name: &str| page.sum(name, &[]);
     println!(
         "lab: {pods} pods, {loaded:.0} s of load: {} pods came and went, {} connections, {kills} kills of containerd, {} refusals, {} incidents, {} pages; \
-         resident {:.2} MiB in the first third, {:.2} MiB in the last ({:+.1} %), {:.2} MiB at most; descriptors {} before, {} after; \
+         resident {quarters:.2?} MiB in the four quarters of it ({:+.1} % at the end), {:.2} MiB at most; descriptors {} before, {} after; \
          entries of TALLIES {} and of SOCKETS {} before, {} and {} after; {} series before, {} after",
         truths.len(),
         run.connections.load(Ordering::Relaxed),
         seen.sum("tcpress_refusals_total", &[]),
         least(&last, "tcpress_incidents_total"),
         seen.pages(),
-        early / MIB,
-        late / MIB,
         (late / early - 1.0) * 100.0,
         seen.most(RESIDENT) / MIB,
         least(&base, FILES),
@@ -141,7 +139,7 @@ pub(super) fn agent_soak(node: &Node) -> Result<()> {
         least(&last, SERIES),
     );
     checks.that(late <= early * (1.0 + RISE), || {
-        format!("resident memory rose from {early} to {late} bytes")
+        format!("resident memory rose from {early} to {late} MiB")
     });
     checks.equal("counters that fell", seen.fallen(), &[] as &[String]);
     let asked = Instant::now();
