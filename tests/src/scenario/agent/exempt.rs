@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result};
 
-use super::{SHORT, SOON, folder, residuals};
+use super::{SHORT, SOON, folder, held_in_kernel, residuals, switch};
 use crate::agent::Agent;
 use crate::check::Checks;
 use crate::netns::{self, Recipe};
@@ -80,6 +80,14 @@ pub(in crate::scenario) fn agent_exempt() -> Result<Outcome> {
     eprintln!(
         "lab: of {SEGMENTS} segments {of_other} for another process and {of_agent} for the agent were refused"
     );
+    // The kill switch lets go of that program as well.
+    let switch = switch()?;
+    std::fs::write(&switch, "")?;
+    agent.said(SOON, |line| line.contains("detached: "))?;
+    checks.equal("held in the kernel", held_in_kernel(&agent), 0);
+    let exempt = agent.page()?.sum("tcpress_agent_sockets_exempt", &[]);
+    checks.equal("exempt after the kill switch", exempt, 0.0);
+    std::fs::remove_file(&switch)?;
     drop((to_other, to_agent, other));
     agent.stop()?;
     checks.finish()?;

@@ -1,12 +1,11 @@
 //! What goes wrong around the agent.
 
 use std::fs;
-use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 
-use super::{SOON, folder, labels, residuals};
+use super::{SOON, folder, held_in_kernel, labels, residuals, switch};
 use crate::agent::{self, Agent, Page};
 use crate::check::Checks;
 use crate::network::Network;
@@ -15,21 +14,6 @@ use crate::scenario::Outcome;
 use crate::scenario::flood::{self, SETTLE, Watch, slow_reader};
 use crate::tcpress;
 
-/// How many maps of ours, and programs, a process holds open.
-fn held_in_kernel(agent: &Agent) -> usize {
-    let folder = format!("/proc/{}/fdinfo", agent.pid());
-    let files = fs::read_dir(folder).into_iter().flatten().flatten();
-    let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
-    let ours = |text: &String| {
-        text.lines().any(|line| {
-            line.starts_with("map_type:")
-                || line.starts_with("prog_type:")
-                || line.starts_with("link_type:")
-        })
-    };
-    texts.filter(ours).count()
-}
-
 /// What goes wrong around an agent changes no count, and is told: a configuration that cannot be read, a clock that is set, a folder without room, a
 /// second tracer on the same functions, pods that come and go, and the kill switch.
 pub(in crate::scenario) fn agent_faults() -> Result<Outcome> {
@@ -37,9 +21,7 @@ pub(in crate::scenario) fn agent_faults() -> Result<Outcome> {
     let slow = Pod::new(&network, "storm", "slow")?;
     let _reader = slow_reader(&slow)?;
     let folder = folder("lab-agent-faults")?;
-    let switch = Path::new("/run/tcpress/off");
-    let _ = fs::remove_file(switch);
-    fs::create_dir_all("/run/tcpress")?;
+    let switch = switch()?;
     // A folder of incidents in which there is room for nothing.
     let full = folder.join("incidents");
     fs::create_dir_all(&full)?;
@@ -109,7 +91,7 @@ pub(in crate::scenario) fn agent_faults() -> Result<Outcome> {
         "nothing is attached".to_owned()
     });
     let before = agent.page()?;
-    fs::write(switch, "")?;
+    fs::write(&switch, "")?;
     agent.said(SOON, |line| line.contains("detached: "))?;
     checks.equal(
         "maps and programs after the kill switch",
@@ -120,7 +102,7 @@ pub(in crate::scenario) fn agent_faults() -> Result<Outcome> {
     checks.equal("attached", off.sum("tcpress_attached", &[]), 0.0);
     checks.equal("counters that fell", off.fallen_since(&before), Vec::new());
     checks.equal("ready", agent::get("/readyz").is_err(), true);
-    fs::remove_file(switch)?;
+    fs::remove_file(&switch)?;
     agent.page_with("attached again", Duration::from_secs(180), |page| {
         page.sum("tcpress_attached", &[]) == 1.0
     })?;

@@ -22,7 +22,7 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::Value;
 
-use crate::agent::Page;
+use crate::agent::{Agent, Page};
 use crate::check::Checks;
 use crate::pod::Pod;
 
@@ -52,6 +52,29 @@ fn folder(name: &str) -> Result<PathBuf> {
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder)?;
     Ok(folder)
+}
+
+/// How many maps of ours, and programs, a process holds open.
+fn held_in_kernel(agent: &Agent) -> usize {
+    let folder = format!("/proc/{}/fdinfo", agent.pid());
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    let texts = files.filter_map(|file| fs::read_to_string(file.path()).ok());
+    let ours = |text: &String| {
+        text.lines().any(|line| {
+            line.starts_with("map_type:")
+                || line.starts_with("prog_type:")
+                || line.starts_with("link_type:")
+        })
+    };
+    texts.filter(ours).count()
+}
+
+/// The kill switch, which is off.
+fn switch() -> Result<PathBuf> {
+    let switch = PathBuf::from("/run/tcpress/off");
+    let _ = fs::remove_file(&switch);
+    fs::create_dir_all("/run/tcpress")?;
+    Ok(switch)
 }
 
 fn labels<'a>(pod: &'a Pod, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
