@@ -20,8 +20,10 @@ use crate::sys;
 pub(super) const SOCKET: &str = "/run/containerd/containerd.sock";
 /// The longest that one request may take, under software emulation too.
 const LIMIT: Duration = Duration::from_secs(120);
-/// How long containerd may take to listen.
-const STARTING: Duration = Duration::from_secs(60);
+/// How long containerd may take to listen, beside everything else that an emulated node does.
+const STARTING: Duration = Duration::from_secs(240);
+/// Lines of what it said last that tell why it does not.
+const LAST_WORDS: usize = 5;
 /// Where CNI configurations lie, and the one of this node.
 const NETWORKS: &str = "/etc/cni/net.d";
 /// A bridge as most nodes have one. The node routes; nothing is translated.
@@ -108,15 +110,18 @@ impl Runtime {
 
     /// Starts it again, and waits until it answers.
     pub(super) fn start_again(&self) -> Result<()> {
-        self.containerd.replace(Some(containerd()?));
+        let mut containerd = containerd()?;
         let end = Instant::now() + STARTING;
         while let Err(error) = self.sandboxes() {
+            let said = containerd.stderr_so_far();
             ensure!(
-                Instant::now() < end,
-                "containerd does not come back: {error:#}"
+                containerd.running() && Instant::now() < end,
+                "containerd does not come back: {error:#}; {}",
+                said[said.len().saturating_sub(LAST_WORDS)..].join(" | ")
             );
             std::thread::sleep(Duration::from_millis(200));
         }
+        self.containerd.replace(Some(containerd));
         Ok(())
     }
 
