@@ -17,7 +17,7 @@ use crate::sys;
 /// How long loading and attaching may take; software emulation is slow.
 const TRACING: Duration = Duration::from_secs(120);
 /// How long the final readings and the printing may take.
-const ENDING: Duration = Duration::from_secs(30);
+const ENDING: Duration = Duration::from_secs(90);
 
 /// The binary under test: `TCPRESS`, or `/bin/tcpress`.
 #[must_use]

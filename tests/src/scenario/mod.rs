@@ -105,7 +105,7 @@ pub const ON_DEMAND: &[Scenario] = &[
 
 /// All others, in the order in which they run.
 pub const ALL: &[Scenario] = &[
-    scenario("doctor", 60, bad_input::doctor),
+    scenario("doctor", 180, bad_input::doctor),
     // Before any other leaves sockets behind: what the kernel still has to finish in the network of a dead pod, nobody finds.
     scenario("explained_share", 120, held::explained_share),
     scenario("reset_unread", 90, held::reset_unread),
@@ -139,7 +139,7 @@ pub const ALL: &[Scenario] = &[
     scenario("not_accepted", 90, owners::not_accepted)
         .counting()
         .once(),
-    scenario("reset_waiting", 60, held::reset_waiting).once(),
+    scenario("reset_waiting", 180, held::reset_waiting).once(),
     scenario("sockmap", 90, drained::sockmap).counting(),
     scenario("mptcp_subflows", 120, drained::mptcp_subflows).counting(),
     scenario("dying_sockets", 120, ends::dying_sockets)
@@ -147,7 +147,7 @@ pub const ALL: &[Scenario] = &[
         .once(),
     scenario("orphans", 90, ends::orphans).once(),
     scenario("killed", 120, ends::killed).once(),
-    scenario("broken_probes", 180, broken::broken_probes),
+    scenario("broken_probes", 400, broken::broken_probes),
     scenario("flavours", 120, flavour::flavours),
     scenario("reader_idle", 120, waits::idle).once(),
     scenario("reader_cpu", 120, waits::cpu).once(),
@@ -184,7 +184,7 @@ pub const ALL: &[Scenario] = &[
         .counting()
         .once(),
     scenario("churn", 5400, churn::churn).once(),
-    scenario("no_btf", 60, bad_input::no_btf).once(),
+    scenario("no_btf", 180, bad_input::no_btf).once(),
     scenario("loaded", 180, storm::loaded).counting(),
     scenario("tcp_mem_storm", 180, storm::tcp_mem_storm).counting(),
     scenario("storm", 5400, storm::storm).counting(),
