@@ -11,6 +11,7 @@
 )]
 
 mod add;
+mod object;
 
 use aya_ebpf::{
     EbpfContext as _,
@@ -33,7 +34,7 @@ static OWN: OwnProcess = OwnProcess::NOBODY;
 
 /// How many sockets of the process were exempted, and how many the kernel refused to exempt.
 #[map]
-static SOCKETS: Array<u64> = Array::with_max_entries(2, 0);
+static OWN_SOCKETS: Array<u64> = Array::with_max_entries(2, 0);
 
 /// Others of the same cgroup, and of cgroups within it, pay as before.
 #[cgroup_sock(sock_create)]
@@ -72,17 +73,7 @@ fn is_own() -> bool {
 }
 
 fn count(which: u32) {
-    if let Some(counter) = SOCKETS.get_ptr_mut(which) {
+    if let Some(counter) = OWN_SOCKETS.get_ptr_mut(which) {
         add::add(counter, 1);
     }
-}
-
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-#[cfg(not(test))]
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
 }

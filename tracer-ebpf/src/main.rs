@@ -27,6 +27,7 @@ mod listen;
 mod maps;
 mod mib;
 mod mptcp;
+mod object;
 mod oom;
 mod owner;
 mod pressure;
@@ -40,13 +41,3 @@ mod tally;
 mod timeline;
 mod trouble;
 mod verdict;
-
-#[unsafe(link_section = "license")]
-#[unsafe(no_mangle)]
-static LICENSE: [u8; 13] = *b"Dual MIT/GPL\0";
-
-#[cfg(not(test))]
-#[panic_handler]
-fn panic(_info: &core::panic::PanicInfo<'_>) -> ! {
-    loop {}
-}

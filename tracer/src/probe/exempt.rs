@@ -21,7 +21,10 @@ use super::load::in_one_line;
 /// The kernel object, built beside this binary.
 static OBJECT: &[u8] =
     aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/tcpress-exempt-ebpf"));
+/// The PID namespace of this process.
+const NAMESPACE: &str = "/proc/self/ns/pid";
 const PROGRAM: &str = "exempt_own_socket";
+const COUNTS: &str = "OWN_SOCKETS";
 
 /// Why sockets of this process are in `tcp_mem`, as those of everybody.
 #[derive(Debug, Error)]
@@ -41,9 +44,12 @@ pub enum NotExempt {
     /// What it counted cannot be read.
     #[error("cannot read what the program counted: {0}")]
     Map(#[from] MapError),
-    /// A file of the system cannot be read.
-    #[error("cannot read {0}: {1}")]
-    Io(&'static str, io::Error),
+    /// By which namespace this process is known cannot be read.
+    #[error("cannot read {NAMESPACE}: {0}")]
+    Namespace(io::Error),
+    /// There is no socket to try it.
+    #[error("cannot open a socket to try it: {0}")]
+    Socket(io::Error),
     /// The program runs, and this process is none that it knows.
     #[error("the program did not see the socket that was opened to try it")]
     NotSeen,
@@ -94,9 +100,9 @@ impl OwnSockets {
             .map_err(|error| failed(in_one_line(&error)))?;
         // It listens on no port that anybody knows, and is gone at once.
         let tried = TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
-        tried.map_err(|error| NotExempt::Io("a socket of its own", error))?;
-        let counts = object.map("SOCKETS").ok_or(MapError::InvalidName {
-            name: "SOCKETS".to_owned(),
+        drop(tried.map_err(NotExempt::Socket)?);
+        let counts = object.map(COUNTS).ok_or(MapError::InvalidName {
+            name: COUNTS.to_owned(),
         })?;
         let counts: Array<_, u64> = Array::try_from(counts)?;
         match (counts.get(&EXEMPT, 0)?, counts.get(&REFUSED, 0)?) {
@@ -109,8 +115,7 @@ impl OwnSockets {
 
 /// This process, as `bpf_get_ns_current_pid_tgid` tells it (`kernel/bpf/helpers.c`): by the file of its PID namespace.
 fn own_process() -> Result<OwnProcess, NotExempt> {
-    const NAMESPACE: &str = "/proc/self/ns/pid";
-    let file = fs::metadata(NAMESPACE).map_err(|error| NotExempt::Io(NAMESPACE, error))?;
+    let file = fs::metadata(NAMESPACE).map_err(NotExempt::Namespace)?;
     // Devices without a driver have major number 0, and the kernel's number is the minor one.
     let device = u64::from(libc::minor(file.dev()));
     Ok(OwnProcess {

@@ -21,8 +21,8 @@ const BESIDE: u32 = 400;
 const ELSEWHERE: u32 = 70;
 const AFTER: u32 = 50;
 
-/// The clock is set two hours forward in the middle of a flood, and later back: every count stays the kernel's, on the page, in the reports of
-/// incidents and in the recording, whose times are those that the clock said, and whose lengths are those that went by.
+/// The clock is set two hours forward in the middle of a flood, and later back: every count stays the kernel's, on the page and in the
+/// recording, whose times are those that the clock said, and whose lengths are those that went by.
 pub(in crate::scenario) fn agent_clock() -> Result<Outcome> {
     let network = Network::new()?;
     let slow = Pod::new(&network, "storm", "slow")?;
@@ -66,7 +66,7 @@ pub(in crate::scenario) fn agent_clock() -> Result<Outcome> {
     let page = all_told(BEFORE + BESIDE + ELSEWHERE + AFTER)?;
     checks.equal("residuals", residuals(&page), Vec::new());
 
-    // What it leaves on disk: reports of incidents that together have all of it, and the recording.
+    // What it leaves on disk.
     drop((before, client, elsewhere, after));
     agent.stop()?;
     let most = begun.elapsed();

@@ -31,6 +31,9 @@ const DEPLOYED: u64 = CAP_DAC_READ_SEARCH
 /// Those that stay once everything is attached.
 const PERIODIC: u64 = CAP_DAC_READ_SEARCH | CAP_SYS_PTRACE | CAP_SYS_ADMIN | CAP_BPF;
 
+/// Whether the agent's own sockets are out of `tcp_mem`.
+const EXEMPT: &str = "tcpress_agent_sockets_exempt";
+
 /// With the capabilities that `deploy/` grants as many probes are attached as with all; those that were for attaching are given back by every
 /// thread; and without the one for entering namespaces every count is there all the same.
 pub(in crate::scenario) fn agent_privileges() -> Result<Outcome> {
@@ -41,6 +44,8 @@ pub(in crate::scenario) fn agent_privileges() -> Result<Outcome> {
     let folder = folder("lab-agent-privileges")?;
     let all = Agent::start(&folder, &keys)?;
     let attached = probes(&all)?;
+    let exempt = |agent: &Agent| Ok::<_, anyhow::Error>(agent.page()?.sum(EXEMPT, &[]));
+    let exempt_with_all = exempt(&all)?;
     all.stop()?;
     checks.above_zero("probes with all capabilities", attached);
 
@@ -50,6 +55,11 @@ pub(in crate::scenario) fn agent_privileges() -> Result<Outcome> {
         "probes with those that are granted",
         probes(&agent)?,
         attached,
+    );
+    checks.equal(
+        "own sockets exempt with those that are granted",
+        exempt(&agent)?,
+        exempt_with_all,
     );
     for (thread, held) in effective(&agent)? {
         checks.equal(&format!("capabilities of thread {thread}"), held, PERIODIC);
@@ -65,6 +75,7 @@ pub(in crate::scenario) fn agent_privileges() -> Result<Outcome> {
     let keys = [&keys[..], &["privileges.setns=false"]].concat();
     let agent = Agent::start_as(&folder, "", &keys, without)?;
     checks.equal("probes without CAP_SYS_ADMIN", probes(&agent)?, attached);
+    checks.equal("own sockets exempt without it", exempt(&agent)?, 0.0);
     for (thread, held) in effective(&agent)? {
         let what = format!("capabilities of thread {thread} without that one");
         checks.equal(&what, held, PERIODIC & !CAP_SYS_ADMIN);

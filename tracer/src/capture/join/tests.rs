@@ -298,11 +298,11 @@ fn every_record_keeps_its_wall_clock_whatever_is_done_to_clocks() {
     }
 }
 
-/// A window whose clock is ahead by so many seconds from its end on; `ahead` before that.
-fn set_within(number: u64, ahead: i64, then: i64) -> Capture {
+/// A window that begins with a clock that is ahead by `before` seconds and ends with one that is by `then`.
+fn set_within(number: u64, before: i64, then: i64) -> Capture {
     let mut window = ticking(number, 10);
     window.header.monotonic_zero += SignedDuration::from_secs(then);
-    window.header.window.start += SignedDuration::from_secs(ahead);
+    window.header.window.start += SignedDuration::from_secs(before);
     window.header.window.end += SignedDuration::from_secs(then);
     window
 }
