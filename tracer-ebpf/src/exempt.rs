@@ -38,7 +38,7 @@ static OWN_SOCKETS: Array<u64> = Array::with_max_entries(2, 0);
 
 /// Others of the same cgroup, and of cgroups within it, pay as before.
 #[cgroup_sock(sock_create)]
-pub fn exempt_own_socket(ctx: SockContext) -> i32 {
+pub(crate) fn exempt_own_socket(ctx: SockContext) -> i32 {
     if is_own() {
         let mut on = 1_i32;
         // SAFETY: the context is the socket that is being made, and the option is an int that outlives the call.
