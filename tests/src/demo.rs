@@ -19,6 +19,8 @@ use crate::tcpress;
 
 /// Before the window ends, senders are stopped this long: the final reading finds the node at rest.
 const REST: Duration = Duration::from_secs(4);
+/// How long the leak may take to fill the memory, and a well-behaved pod to suffer from it, where no window is set.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Settings of the demo.
 #[derive(Debug, clap::Args)]
@@ -31,15 +33,16 @@ pub struct Args {
 /// Plays the incident for a person: the table on stdout, words on stderr.
 pub fn run(args: &Args) -> Result<()> {
     refuse_on_a_real_node()?;
-    let played = play(Duration::from_secs(args.seconds), true);
+    let played = play(Some(Duration::from_secs(args.seconds)));
     sweep();
     played
 }
 
-/// Plays the incident and checks the report; `show` prints the table and tells the story.
-pub fn play(window: Duration, show: bool) -> Result<()> {
+/// Plays the incident and checks the report. Within a window the story is told and the table of that window printed; without one
+/// the incident takes as long as it takes.
+pub fn play(window: Option<Duration>) -> Result<()> {
     let tell = |words: &str| {
-        if show {
+        if window.is_some() {
             eprintln!("demo: {words}");
         }
     };
@@ -70,19 +73,17 @@ pub fn play(window: Duration, show: bool) -> Result<()> {
         .map(|pod| pod.counters())
         .collect::<Result<Vec<Counters>>>()?;
 
-    let seconds = window.as_secs();
-    tell(&format!("$ tcpress report --duration {seconds}s"));
     // The same report for the checks: its window lies around that of the table.
     let json = tcpress::report("")?;
-    let table = show
-        .then(|| {
-            tcpress::call(&format!("report --duration {seconds}s"))
-                .shown()
-                .tracing()
+    let table = window
+        .map(|window| {
+            let words = format!("report --duration {}s", window.as_secs());
+            tell(&format!("$ tcpress {words}"));
+            tcpress::call(&words).shown().tracing()
         })
         .transpose()?;
     let start = Instant::now();
-    let left = |until: Duration| until.saturating_sub(start.elapsed());
+    let left = || window.map(|window| window.saturating_sub(REST).saturating_sub(start.elapsed()));
     // Only now: under software emulation with threads, a kernel whose functions are being patched for probes while packets run
     // through them can trip over the patch (int3), which no real processor does.
     let client = frontend.recipe(&format!(
@@ -94,13 +95,16 @@ pub fn play(window: Duration, show: bool) -> Result<()> {
 
     tell("shop/leaky leaks on, until the node's TCP memory is full");
     go.give()?;
-    if outside.done(left(window.saturating_sub(REST))).is_ok() {
+    if outside.done(left().unwrap_or(PATIENCE)).is_ok() {
         tell(&format!(
             "after {:.1} s no more is taken",
             start.elapsed().as_secs_f64()
         ));
     }
-    std::thread::sleep(left(window.saturating_sub(REST)));
+    match left() {
+        Some(left) => std::thread::sleep(left),
+        None => until_refused(&pods[1..], &before[1..])?,
+    }
     tell("all senders are stopped");
     frontend.cut()?;
     redis.cut()?;
@@ -139,6 +143,20 @@ pub fn play(window: Duration, show: bool) -> Result<()> {
     }
     checks.finish()?;
     tell("the report is right: culprit, victims, limit, fill, and every count equals the kernel's");
+    Ok(())
+}
+
+/// Waits until the kernel has refused segments of one of the pods; where it does not, the checks will say so.
+fn until_refused(pods: &[&Pod], before: &[Counters]) -> Result<()> {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        for (pod, before) in pods.iter().zip(before) {
+            if pod.counters()?.since(before)?.refusals() > 0 {
+                return Ok(());
+            }
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
     Ok(())
 }
 

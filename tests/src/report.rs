@@ -206,7 +206,10 @@ impl Report {
         for row in rows.iter().filter(|row| row["state"] != "gone") {
             counted += row["kernel"].as_u64().unwrap_or(0);
             checks.that(row["residual"] == 0, || {
-                format!("at rest a residual is not 0: {row}")
+                format!(
+                    "at rest a residual is not 0: {row}, losses {}",
+                    self.at("/losses")
+                )
             });
         }
         checks.above_zero(
