@@ -99,5 +99,9 @@ pub struct Verdict {
     pub ofo_pruned: u32,
     /// See [`crate::EventRecord`].
     pub pruned: u32,
+    /// `tcp_sock.rcv_nxt` when the admission failed: it has moved once the segment is queued all the same.
+    pub rcv_nxt: u32,
+    /// Nothing.
+    pub reserved: u32,
 }
 crate::pod!(Verdict);

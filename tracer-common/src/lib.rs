@@ -2,7 +2,7 @@
 //! records, and the two constants that user space sets before load ([`Layout`], [`Settings`]).
 //!
 //! Everything here is plain data without padding, `bool` or `enum`, in the byte order of the machine.
-//! A change of any layout raises [`ABI_VERSION`].
+//! A change of a layout raises [`ABI_VERSION`], but for [`flight`], which no capture carries.
 #![no_std]
 
 #[cfg(feature = "user")]

@@ -1,5 +1,6 @@
 //! `tcp_data_queue(sk, skb)` (`net/ipv4/tcp_input.c`) decides about a segment in order whose admission
-//! failed: up to 6.1 it throws it away, later it may queue it by force (`sk_forced_mem_schedule`).
+//! failed: up to 6.1 it throws it away, later it may queue it by force (`sk_forced_mem_schedule`). Queueing moves `rcv_nxt`
+//! (`tcp_queue_rcv`), throwing away does not.
 
 use tracer_common::tally::queue;
 
@@ -7,7 +8,7 @@ use crate::{
     double::{Twin, doubled},
     drops,
     kernel::{Object, Slots, slot},
-    verdict,
+    sock, verdict,
 };
 
 doubled!(
@@ -16,13 +17,6 @@ doubled!(
     data_queue_exit_a,
     data_queue_exit_b,
     exit
-);
-doubled!(
-    fentry,
-    FEntryContext,
-    forced_enter_a,
-    forced_enter_b,
-    forced
 );
 
 #[inline(always)]
@@ -36,17 +30,11 @@ pub(crate) fn exit(ctx: &impl Slots, _twin: Twin) {
     if let Some(verdict) = verdict::take(sk as u64)
         && verdict.skb == slot!(ctx, 1)
     {
-        verdict::record(sk, &verdict, queue::RCV);
-    }
-}
-
-#[inline(always)]
-pub(crate) fn forced(ctx: &impl Slots, _twin: Twin) {
-    if !verdict::any_waiting() {
-        return;
-    }
-    let sk = slot!(ctx, 0) as Object;
-    if let Some(verdict) = verdict::take(sk as u64) {
-        verdict::record(sk, &verdict, queue::FORCED);
+        let queue = if sock::rcv_nxt(sk) == verdict.rcv_nxt {
+            queue::RCV
+        } else {
+            queue::FORCED
+        };
+        verdict::record(sk, &verdict, queue);
     }
 }

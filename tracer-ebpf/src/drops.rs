@@ -60,7 +60,7 @@ pub(crate) fn data_queue_enter(ctx: &impl Slots, _twin: Twin) {
     /// Offset of `end_seq` in `tcp_skb_cb`.
     const END_SEQ: u32 = 4;
     let sk = slot!(ctx, 0) as Object;
-    let rcv_nxt = read::<u32>(sk, offset!(tcp_rcv_nxt));
+    let rcv_nxt = sock::rcv_nxt(sk);
     let edge =
         read::<u32>(sk, offset!(tcp_rcv_wup)).wrapping_add(read::<u32>(sk, offset!(tcp_rcv_wnd)));
     if edge.wrapping_sub(rcv_nxt) as i32 > 0 {

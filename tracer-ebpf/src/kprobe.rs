@@ -134,7 +134,6 @@ fn added_3(call: &Call) {
 
 entry!(k_rmem_enter, rmem::enter, A);
 entry!(k_send_rcvq_enter, send_rcvq::enter, A);
-entry!(k_forced_enter, data_queue::forced, A);
 entry!(k_prune_enter, prune::enter, A);
 entry!(k_prune_ofo_enter, prune::ofo_enter, A);
 entry!(k_collapse_one_enter, collapse::enter, A);

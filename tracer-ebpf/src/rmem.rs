@@ -178,6 +178,8 @@ fn judge(sk: Object, skb: Object, frame: &Frame, call_failed: bool) -> [u32; 4] 
         collapsed,
         ofo_pruned,
         pruned: u32::from(pruned),
+        rcv_nxt: sock::rcv_nxt(sk),
+        reserved: 0,
     };
     let queue = if !call_failed {
         queue::ADMITTED

@@ -66,8 +66,13 @@ pub(crate) fn pfmemalloc(skb: Object) -> bool {
 #[inline(always)]
 pub(crate) fn distance(sk: Object, skb: Object) -> i32 {
     let seq = read::<u32>(skb, offset!(skb_cb));
-    let rcv_nxt = read::<u32>(sk, offset!(tcp_rcv_nxt));
-    seq.wrapping_sub(rcv_nxt) as i32
+    seq.wrapping_sub(rcv_nxt(sk)) as i32
+}
+
+/// What the socket wants next.
+#[inline(always)]
+pub(crate) fn rcv_nxt(sk: Object) -> u32 {
+    read(sk, offset!(tcp_rcv_nxt))
 }
 
 /// Payload queued in order that nobody has read.
@@ -76,8 +81,7 @@ pub(crate) fn unread(sk: Object) -> Option<u32> {
     if offset!(tcp_copied_seq) == ABSENT {
         return None;
     }
-    let rcv_nxt = read::<u32>(sk, offset!(tcp_rcv_nxt));
-    Some(rcv_nxt.wrapping_sub(read::<u32>(sk, offset!(tcp_copied_seq))))
+    Some(rcv_nxt(sk).wrapping_sub(read::<u32>(sk, offset!(tcp_copied_seq))))
 }
 
 /// Whether the out-of-order queue is empty, and its memory. The memory is derived: what the receive side

@@ -64,7 +64,6 @@ pub const FUNCTIONS: &[&str] = &[
     "tcp_collapse_one",
     "tcp_data_queue",
     "tcp_send_rcvq",
-    "sk_forced_mem_schedule",
     "__sk_mem_schedule",
     "mem_cgroup_sk_charge",
     "mem_cgroup_charge_skmem",

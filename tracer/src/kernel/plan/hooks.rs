@@ -164,10 +164,6 @@ pub(super) const HOOKS: &[Hook] = &[
     fentry("tcp_send_rcvq", &[(3, "send_rcvq_enter")])
         .needed_by(&[(TCPRcvQDrop, Derived), (TCPOFODrop, Derived)])
         .doubled(),
-    // match-proto:v5.10:net/ipv4/tcp_output.c:void sk_forced_mem_schedule(struct sock *sk, int size)
-    fentry("sk_forced_mem_schedule", &[(2, "forced_enter")])
-        .needed_by(&[(TCPRcvQDrop, Derived)])
-        .doubled(),
     // match-proto:v5.10:net/ipv4/tcp_input.c:static int tcp_try_rmem_schedule(struct sock *sk, struct sk_buff *skb, unsigned int size)
     fexit("tcp_try_rmem_schedule", &[(3, "rmem_exit")])
         .needed_by(EVERYTHING)

@@ -15,7 +15,6 @@ const FUNCTIONS_6_12: &[(&str, usize)] = &[
     ("tcp_collapse_one", 4),
     ("tcp_data_queue", 2),
     ("tcp_send_rcvq", 3),
-    ("sk_forced_mem_schedule", 2),
     ("__sk_mem_schedule", 3),
     ("mem_cgroup_charge_skmem", 3),
     ("tcp_add_backlog", 3),
