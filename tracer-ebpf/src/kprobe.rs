@@ -139,8 +139,8 @@ entry!(k_prune_ofo_enter, prune::ofo_enter, A);
 entry!(k_collapse_one_enter, collapse::enter, A);
 entry!(k_collapse_enter, collapse::begins);
 entry!(k_data_queue_enter, drops::data_queue_enter, A);
-entry!(k_pressure_enter_enter, pressure::enters);
-entry!(k_pressure_leave_enter, pressure::leaves);
+entry!(k_pressure_enter_enter, pressure::enters, A);
+entry!(k_pressure_leave_enter, pressure::leaves, A);
 entry!(k_v4_request_enter, listen::of_listener);
 entry!(k_v6_request_enter, listen::of_listener);
 entry!(k_subflow_v4_request_enter, listen::of_listener);
@@ -200,14 +200,16 @@ exit!(
     1,
     k_pressure_enter_call,
     k_pressure_enter_exit,
-    pressure::entered
+    pressure::entered,
+    A
 );
 exit!(
     14,
     1,
     k_pressure_leave_call,
     k_pressure_leave_exit,
-    pressure::left
+    pressure::left,
+    A
 );
 exit!(
     15,

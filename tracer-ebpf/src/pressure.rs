@@ -2,18 +2,14 @@
 //! node's, and of several sockets that race for the change one wins and is counted. Both are called far
 //! more often than the state changes: a call that cannot change it costs one read.
 
-use aya_ebpf::{
-    bindings::BPF_NOEXIST,
-    helpers::bpf_ktime_get_ns,
-    macros::{fentry, fexit},
-    programs::{FEntryContext, FExitContext},
-};
+use aya_ebpf::{bindings::BPF_NOEXIST, helpers::bpf_ktime_get_ns};
 use tracer_common::{
     event::timeline::{PRESSURE_ENTERED, PRESSURE_LEFT},
     tally::count,
 };
 
 use crate::{
+    double::{Twin, doubled},
     kernel::{Object, Slots, offset, read, settings, slot},
     maps::{PRESSURE_CALLS, add},
     mib, sock, tally, timeline, trouble,
@@ -70,32 +66,38 @@ fn attribute(sk: Object, cell: u32, which: usize) {
     }
 }
 
-#[fentry]
-pub(crate) fn pressure_enter_enter(ctx: FEntryContext) -> i32 {
-    enters(&ctx);
-    0
-}
-
-#[fexit]
-pub(crate) fn pressure_enter_exit(ctx: FExitContext) -> i32 {
-    entered(&ctx);
-    0
-}
-
-#[fentry]
-pub(crate) fn pressure_leave_enter(ctx: FEntryContext) -> i32 {
-    leaves(&ctx);
-    0
-}
-
-#[fexit]
-pub(crate) fn pressure_leave_exit(ctx: FExitContext) -> i32 {
-    left(&ctx);
-    0
-}
+// Two of each: what the first one takes or moves the second one finds taken or moved.
+doubled!(
+    fentry,
+    FEntryContext,
+    pressure_enter_enter_a,
+    pressure_enter_enter_b,
+    enters
+);
+doubled!(
+    fexit,
+    FExitContext,
+    pressure_enter_exit_a,
+    pressure_enter_exit_b,
+    entered
+);
+doubled!(
+    fentry,
+    FEntryContext,
+    pressure_leave_enter_a,
+    pressure_leave_enter_b,
+    leaves
+);
+doubled!(
+    fexit,
+    FExitContext,
+    pressure_leave_exit_a,
+    pressure_leave_exit_b,
+    left
+);
 
 #[inline(always)]
-pub(crate) fn enters(ctx: &impl Slots) {
+pub(crate) fn enters(ctx: &impl Slots, _twin: Twin) {
     if !under_pressure() {
         open(
             slot!(ctx, 0) as Object,
@@ -106,7 +108,7 @@ pub(crate) fn enters(ctx: &impl Slots) {
 }
 
 #[inline(always)]
-pub(crate) fn entered(ctx: &impl Slots) {
+pub(crate) fn entered(ctx: &impl Slots, _twin: Twin) {
     close(
         slot!(ctx, 0) as Object,
         offset!(mib_pressures),
@@ -115,7 +117,7 @@ pub(crate) fn entered(ctx: &impl Slots) {
 }
 
 #[inline(always)]
-pub(crate) fn leaves(ctx: &impl Slots) {
+pub(crate) fn leaves(ctx: &impl Slots, _twin: Twin) {
     if under_pressure() {
         open(
             slot!(ctx, 0) as Object,
@@ -126,7 +128,7 @@ pub(crate) fn leaves(ctx: &impl Slots) {
 }
 
 #[inline(always)]
-pub(crate) fn left(ctx: &impl Slots) {
+pub(crate) fn left(ctx: &impl Slots, _twin: Twin) {
     close(
         slot!(ctx, 0) as Object,
         offset!(mib_pressures_ms),

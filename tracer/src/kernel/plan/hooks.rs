@@ -112,16 +112,20 @@ pub(super) const HOOKS: &[Hook] = &[
     // match-proto:v5.10:net/ipv4/tcp.c:void tcp_leave_memory_pressure(struct sock *sk)
     fexit("tcp_leave_memory_pressure", &[(1, "pressure_leave_exit")])
         .needed_by(&[(TCPMemoryPressuresChrono, Blind)])
+        .doubled()
         .on(On::ReadingCounters),
     fentry("tcp_leave_memory_pressure", &[(1, "pressure_leave_enter")])
         .needed_by(&[(TCPMemoryPressuresChrono, Blind)])
+        .doubled()
         .on(On::ReadingCounters),
     // match-proto:v5.10:net/ipv4/tcp.c:void tcp_enter_memory_pressure(struct sock *sk)
     fexit("tcp_enter_memory_pressure", &[(1, "pressure_enter_exit")])
         .needed_by(&[(TCPMemoryPressures, Blind)])
+        .doubled()
         .on(On::ReadingCounters),
     fentry("tcp_enter_memory_pressure", &[(1, "pressure_enter_enter")])
         .needed_by(&[(TCPMemoryPressures, Blind)])
+        .doubled()
         .on(On::ReadingCounters),
     // match-proto:v5.10:net/ipv4/tcp.c:bool tcp_check_oom(struct sock *sk, int shift)
     fexit("tcp_check_oom", &[(2, "check_oom_exit")])
