@@ -225,6 +225,14 @@ impl Page {
             .collect()
     }
 
+    /// How many owners have counted anything.
+    #[must_use]
+    pub fn counting(&self) -> usize {
+        let counters = self.0.keys().filter(|series| counts(series));
+        let owners: BTreeSet<_> = counters.filter_map(|series| owner(series)).collect();
+        owners.len()
+    }
+
     /// Series of pods that an earlier page has none of.
     #[must_use]
     pub fn pods_beyond(&self, before: &Self) -> Vec<&str> {
@@ -300,6 +308,13 @@ impl Seen {
         }
         self.gauges
             .push((self.since.elapsed().as_secs_f64(), gauges));
+    }
+
+    /// One gauge more of the page that was taken last.
+    pub fn add(&mut self, gauge: &str, value: f64) {
+        if let Some((_, gauges)) = self.gauges.last_mut() {
+            gauges.insert(gauge.to_owned(), value);
+        }
     }
 
     /// How many pages there were.

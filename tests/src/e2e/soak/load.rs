@@ -1,5 +1,6 @@
 //! What goes on at the same time: scrapes, connections, pods that come and go, and a container runtime that is killed.
 
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddrV4, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -28,6 +29,9 @@ const GONE: Duration = Duration::from_secs(10);
 /// Between two connections to the worker, and between two goes of pods.
 const CONNECTIONS: Duration = Duration::from_millis(250);
 const GOES: Duration = Duration::from_secs(5);
+
+/// The agent's own memory as a gauge of each page: what is in memory and not read from a file.
+pub(super) const OWN: &str = "RssAnon";
 
 /// What runs at the same time.
 pub(super) struct Run<'a> {
@@ -118,8 +122,19 @@ fn scrape(agent: &Agent, seen: &mut Seen, stop: &AtomicBool) -> Result<()> {
     while !stop.load(Ordering::Relaxed) {
         std::thread::sleep(SCRAPES);
         seen.take(&agent.page()?);
+        seen.add(OWN, own_memory(agent)?);
     }
     Ok(())
+}
+
+/// Bytes of the agent's own memory.
+fn own_memory(agent: &Agent) -> Result<f64> {
+    let status = fs::read_to_string(format!("/proc/{}/status", agent.pid()))?;
+    let mut lines = status.lines();
+    let line = lines.find_map(|line| line.strip_prefix("RssAnon:"));
+    let kib = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    let kib: f64 = kib.context("no RssAnon in its status")?.parse()?;
+    Ok(kib * 1024.0)
 }
 
 /// Connections to a pod, one after the other: a request, its answer, the end.

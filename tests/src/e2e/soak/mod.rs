@@ -23,6 +23,7 @@ use crate::network::Network;
 use crate::pod::Pod;
 use crate::scenario::flood::slow_reader;
 use crate::scenario::number;
+use load::OWN;
 use load::Run;
 use rest::{FILES, MIB, RESIDENT, SERIES, check_counts, descriptors, entries, rest};
 use staying::{Staying, of_pod};
@@ -41,8 +42,8 @@ const WORK: i64 = 30;
 const WHOLE: i64 = 1000;
 /// For a burst, a scrape, a window.
 const SOON: Duration = Duration::from_secs(120);
-/// Most that the median of resident memory may rise from the third quarter of the load to the last, as a part. In the first half the agent fills up:
-/// it keeps names and counts of the dead for ten minutes.
+/// Most that the median of the agent's own memory may rise from the third quarter of the load to the last, as a part. In the first half the agent fills
+/// up: it keeps names and counts of the dead for ten minutes. Resident besides are pages of its program, as many as have run.
 const RISE: f64 = 0.03;
 
 /// Everything at once, then rest.
@@ -114,13 +115,16 @@ pub(super) fn agent_soak(node: &Node) -> Result<()> {
     let left = descriptors(&agent);
     eprintln!("lab: descriptors before {open:?}, after {left:?}");
     check_counts(&mut checks, &seen, &last, &staying, &truths)?;
-    let quarters = [0.0, 0.25, 0.5, 0.75]
-        .map(|from| seen.median(from * loaded, (from + 0.25) * loaded, RESIDENT) / MIB);
-    let [_, _, early, late] = quarters;
+    let quarters = |gauge: &str| {
+        [0.0, 0.25, 0.5, 0.75]
+            .map(|from| seen.median(from * loaded, (from + 0.25) * loaded, gauge) / MIB)
+    };
+    let own_memory = quarters(OWN);
+    let [_, _, early, late] = own_memory;
     let least = |page: &Page, name: &str| page.sum(name, &[]);
     println!(
         "lab: {pods} pods, {loaded:.0} s of load: {} pods came and went, {} connections, {kills} kills of containerd, {} refusals, {} incidents, {} pages; \
-         resident {quarters:.2?} MiB in the four quarters of it ({:+.1} % at the end), {:.2} MiB at most; descriptors {} before, {} after; \
+         own memory {own_memory:.2?} MiB in the four quarters of it ({:+.1} % at the end), {:.2} MiB at most; resident {:.2?} MiB, {:.2} MiB at most; descriptors {} before, {} after; \
          entries of TALLIES {} and of SOCKETS {} before, {} and {} after; {} series before, {} after",
         truths.len(),
         run.connections.load(Ordering::Relaxed),
@@ -128,6 +132,8 @@ pub(super) fn agent_soak(node: &Node) -> Result<()> {
         least(&last, "tcpress_incidents_total"),
         seen.pages(),
         (late / early - 1.0) * 100.0,
+        seen.most(OWN) / MIB,
+        quarters(RESIDENT),
         seen.most(RESIDENT) / MIB,
         least(&base, FILES),
         least(&last, FILES),
@@ -139,7 +145,7 @@ pub(super) fn agent_soak(node: &Node) -> Result<()> {
         least(&last, SERIES),
     );
     checks.that(late <= early * (1.0 + RISE), || {
-        format!("resident memory rose from {early} to {late} MiB")
+        format!("its own memory rose from {early} to {late} MiB")
     });
     checks.equal("counters that fell", seen.fallen(), &[] as &[String]);
     let asked = Instant::now();
