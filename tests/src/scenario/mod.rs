@@ -1,7 +1,7 @@
 //! Scenarios: each makes its pods, provokes something, lets tcpress look, and compares what it says with the kernel's own counters.
 //! Each runs in a process of its own, so that a panic or a hang is the failure of that one only.
 
-mod agent;
+pub(crate) mod agent;
 mod bad_input;
 mod broken;
 pub(crate) mod churn;

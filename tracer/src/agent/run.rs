@@ -154,6 +154,8 @@ impl Agent {
             true => self.turn(),
             false => Ok(()),
         };
+        // First to disk: detaching may take longer than whoever ends the agent waits.
+        self.recorder.flush();
         self.detach();
         self.recorder.close();
         self.words.say(Level::Info, "ended");

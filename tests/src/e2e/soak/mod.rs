@@ -5,22 +5,24 @@ mod load;
 mod rest;
 mod staying;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 
 use super::churn::slow;
 use super::node::Node;
 use super::runtime::SOCKET;
-use crate::agent::{Agent, Page, Seen};
+use crate::agent::{Agent, Page, Seen, get};
 use crate::check::Checks;
 use crate::cri::{Manner, Runtime};
 use crate::netns::Recipe;
 use crate::network::Network;
 use crate::pod::Pod;
+use crate::scenario::agent::switch;
 use crate::scenario::flood::slow_reader;
 use crate::scenario::number;
 use load::OWN;
@@ -42,6 +44,9 @@ const WORK: i64 = 30;
 const WHOLE: i64 = 1000;
 /// For a burst, a scrape, a window.
 const SOON: Duration = Duration::from_secs(120);
+/// For the kernel to take the probes off: for each of some twenty functions it waits until every task has slept, and one that gets 3 % of a processor
+/// does so every few seconds.
+const DETACHED: Duration = Duration::from_secs(600);
 /// Most that the median of the agent's own memory may rise from the third quarter of the load to the last, as a part. In the first half the agent fills
 /// up: it keeps names and counts of the dead for ten minutes. Resident besides are pages of its program, as many as have run.
 const RISE: f64 = 0.03;
@@ -148,6 +153,8 @@ pub(super) fn agent_soak(node: &Node) -> Result<()> {
         format!("its own memory rose from {early} to {late} MiB")
     });
     checks.equal("counters that fell", seen.fallen(), &[] as &[String]);
+    let detached = detach(&agent, &mut checks)?;
+    eprintln!("lab: the agent detached within {detached:?}");
     let asked = Instant::now();
     agent.signal(libc::SIGTERM)?;
     let ended = agent.said(SOON, |line| line.contains("tcpress: ended"));
@@ -157,4 +164,26 @@ pub(super) fn agent_soak(node: &Node) -> Result<()> {
     drop((own, real, lab));
     node.limit_work(WHOLE)?;
     checks.finish()
+}
+
+/// Detaching by the kill switch beside throttled tasks, which the kernel waits for; meanwhile the agent says that it lives. How long that took.
+fn detach(agent: &Agent, checks: &mut Checks) -> Result<Duration> {
+    let switch = switch()?;
+    let asked = Instant::now();
+    fs::write(&switch, "")?;
+    let mut sick = Vec::new();
+    loop {
+        let said = agent.said(SCRAPES, |line| line.contains("tcpress: detached: "));
+        sick.extend(get("/healthz").err().map(|error| error.to_string()));
+        if said.is_ok() {
+            break;
+        }
+        ensure!(
+            asked.elapsed() < DETACHED,
+            "the agent did not detach within {DETACHED:?}"
+        );
+    }
+    checks.equal("signs of death while it detached", sick, Vec::new());
+    fs::remove_file(switch)?;
+    Ok(asked.elapsed())
 }

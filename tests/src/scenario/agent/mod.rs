@@ -70,7 +70,7 @@ fn held_in_kernel(agent: &Agent) -> usize {
 }
 
 /// The kill switch, which is off.
-fn switch() -> Result<PathBuf> {
+pub(crate) fn switch() -> Result<PathBuf> {
     let switch = PathBuf::from("/run/tcpress/off");
     let _ = fs::remove_file(&switch);
     fs::create_dir_all("/run/tcpress")?;

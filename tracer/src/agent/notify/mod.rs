@@ -82,6 +82,11 @@ impl Notifier {
         self.tell("WATCHDOG=1\n");
     }
 
+    /// Probes are being let go of: it lives, and takes longer than it may. To be called each second.
+    pub fn detaching(&self) {
+        self.tell("WATCHDOG=1\nEXTEND_TIMEOUT_USEC=10000000\n");
+    }
+
     /// A manager that is gone, or does not read, is no reason to end.
     fn tell(&self, lines: &str) {
         if let Some((socket, address)) = &self.to {
@@ -153,6 +158,7 @@ mod tests {
         notifier.reloading();
         notifier.alive();
         notifier.stopping();
+        notifier.detaching();
         assert_eq!(next(&manager), "READY=1\nSTATUS=36 probes\\nREADY=0\n");
         assert_eq!(next(&manager), "STATUS=calm\n");
         let reloading = next(&manager);
@@ -163,6 +169,8 @@ mod tests {
         assert!((before.tv_sec..=clock_gettime(ClockId::Monotonic).tv_sec).contains(&seconds));
         assert_eq!(next(&manager), "WATCHDOG=1\n");
         assert_eq!(next(&manager), "STOPPING=1\n");
+        // sd_notify(3): ten seconds more, in microseconds.
+        assert_eq!(next(&manager), "WATCHDOG=1\nEXTEND_TIMEOUT_USEC=10000000\n");
         assert_eq!(notifier.watchdog(), None);
     }
 

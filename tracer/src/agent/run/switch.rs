@@ -1,8 +1,11 @@
 //! Attaching, and letting go of it: by the switch, the configuration, or the budget.
 
-use std::time::Instant;
+use std::{
+    sync::mpsc::{RecvTimeoutError, channel},
+    time::Instant,
+};
 
-use super::Agent;
+use super::{Agent, TICK};
 use crate::agent::{config::Level, own, privileges};
 
 impl Agent {
@@ -35,10 +38,25 @@ impl Agent {
         }
     }
 
-    /// Lets go of everything that is attached.
+    /// Lets go of everything that is attached. For each function that was probed the kernel waits until every task of the node has slept of its own
+    /// accord (`synchronize_rcu_tasks` in `ftrace_shutdown`, `kernel/trace/ftrace.c`, v6.12), and a throttled one does not for long: meanwhile
+    /// whoever watches is told that the agent lives.
     pub(super) fn detach(&mut self) {
-        self.counting.stop();
-        let exempt = self.own_sockets.take().map(|_| false);
+        let (board, notifier) = (&self.board, &self.setup.notifier);
+        let (counting, own_sockets) = (&mut self.counting, &mut self.own_sockets);
+        let exempt = std::thread::scope(|scope| {
+            let (done, waits) = channel::<()>();
+            scope.spawn(move || {
+                while waits.recv_timeout(TICK) == Err(RecvTimeoutError::Timeout) {
+                    notifier.detaching();
+                    board.posted().beat = Instant::now();
+                }
+            });
+            counting.stop();
+            let exempt = own_sockets.take().map(|_| false);
+            drop(done);
+            exempt
+        });
         self.board.posted().agent.sockets_exempt = exempt;
     }
 
