@@ -30,7 +30,7 @@ const MACHINES: &str = "virtual machines";
 /// The kernel that every scenario runs on.
 const ALL_ON: &str = "6.12";
 /// Seconds for all scenarios on one kernel: a guard against one that hangs, on a busy host too.
-const SCENARIOS_LIMIT: u64 = 1500;
+const SCENARIOS_LIMIT: u64 = 3000;
 /// Seconds for each half of a reboot.
 const REBOOT_LIMIT: u64 = 300;
 

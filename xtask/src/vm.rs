@@ -29,7 +29,7 @@ const TIMEOUT: u64 = 300;
 /// Rules of Prometheus, of which all others are made.
 const RULES: &str = "deploy/prometheus/tcpress.rules.yaml";
 /// Exit status when the command ran into the time limit.
-const TIMED_OUT: i32 = 124;
+pub(crate) const TIMED_OUT: i32 = 124;
 /// Exit status when the machine failed, not the command.
 const MACHINE_FAILED: i32 = 125;
 /// Names of a guest's disks, in the order in which it finds them.

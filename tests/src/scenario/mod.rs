@@ -147,7 +147,7 @@ pub const ALL: &[Scenario] = &[
         .once(),
     scenario("orphans", 90, ends::orphans).once(),
     scenario("killed", 120, ends::killed).once(),
-    scenario("broken_probes", 400, broken::broken_probes),
+    scenario("broken_probes", 400, broken::broken_probes).once(),
     scenario("flavours", 120, flavour::flavours),
     scenario("reader_idle", 120, waits::idle).once(),
     scenario("reader_cpu", 120, waits::cpu).once(),
