@@ -43,7 +43,7 @@ const SCRAPES: Duration = Duration::from_secs(3);
 const WORK: i64 = 30;
 const WHOLE: i64 = 1000;
 /// For a burst, a scrape, a window.
-const SOON: Duration = Duration::from_secs(120);
+const SOON: Duration = Duration::from_secs(400);
 /// For the kernel to take the probes off: for each of some twenty functions it waits until every task has slept, and one that gets 3 % of a processor
 /// does so every few seconds.
 const DETACHED: Duration = Duration::from_secs(600);
