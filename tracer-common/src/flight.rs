@@ -101,7 +101,7 @@ pub struct Verdict {
     pub pruned: u32,
     /// `tcp_sock.rcv_nxt` when the admission failed: it has moved once the segment is queued all the same.
     pub rcv_nxt: u32,
-    /// Nothing.
-    pub reserved: u32,
+    /// What became of the segment, one of [`crate::tally::queue`].
+    pub queue: u32,
 }
 crate::pod!(Verdict);

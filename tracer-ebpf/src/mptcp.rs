@@ -55,8 +55,8 @@ pub(crate) fn left(ctx: &impl Slots) {
         collapsed: 0,
         ofo_pruned: 0,
         pruned: 0,
-        rcv_nxt: sock::rcv_nxt(sk),
-        reserved: 0,
+        rcv_nxt: 0,
+        queue: 0,
     };
     verdict::record(sk, &verdict, queue::RCV);
 }

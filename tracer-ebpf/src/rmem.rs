@@ -178,8 +178,8 @@ fn judge(sk: Object, skb: Object, frame: &Frame, call_failed: bool) -> [u32; 4] 
         collapsed,
         ofo_pruned,
         pruned: u32::from(pruned),
-        rcv_nxt: sock::rcv_nxt(sk),
-        reserved: 0,
+        rcv_nxt: 0,
+        queue: 0,
     };
     let queue = if !call_failed {
         queue::ADMITTED
@@ -189,7 +189,7 @@ fn judge(sk: Object, skb: Object, frame: &Frame, call_failed: bool) -> [u32; 4] 
     } else if sock::distance(sk, skb) > 0 {
         queue::OFO
     } else {
-        verdict::wait(sk as u64, &verdict);
+        verdict::wait(sk, &verdict);
         return counted;
     };
     verdict::record(sk, &verdict, queue);

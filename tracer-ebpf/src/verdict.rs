@@ -1,7 +1,7 @@
 //! A failed admission on its way to a verdict: thrown away, or queued by force.
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
-use tracer_common::{SocketState, Verdict, lost};
+use tracer_common::{SocketState, Verdict, lost, tally::queue};
 
 use crate::{
     evidence,
@@ -30,12 +30,32 @@ pub(crate) fn truesize(skb: Object) -> u32 {
 
 /// Leaves the verdict to `tcp_data_queue`.
 #[inline(always)]
-pub(crate) fn wait(key: u64, verdict: &Verdict) {
+pub(crate) fn wait(sk: Object, verdict: &Verdict) {
     const BPF_NOEXIST: u64 = aya_ebpf::bindings::BPF_NOEXIST as u64;
+    let key = sk as u64;
     if PENDING.insert(key, verdict, BPF_NOEXIST).is_ok() {
         add(&raw mut VERDICTS_WAITING, 1);
     } else if PENDING.insert(key, verdict, 0).is_err() {
         lose(lost::PENDING_FULL);
+    }
+    // Written in place, here and in `decide`: what differs on the stack or in a register the verifier of 6.1 follows path by path, to no end.
+    if let Some(waiting) = PENDING.get_ptr_mut(key) {
+        // SAFETY: the socket is owned, so nothing else writes the entry.
+        unsafe { (*waiting).rcv_nxt = sock::rcv_nxt(sk) };
+    }
+}
+
+/// Says of the verdict that waits for this socket what became of the segment: `rcv_nxt` has moved if and only if it was queued.
+#[inline(always)]
+pub(crate) fn decide(sk: Object) {
+    if let Some(waiting) = PENDING.get_ptr_mut(sk as u64) {
+        // SAFETY: as above.
+        let waiting = unsafe { &mut *waiting };
+        waiting.queue = if sock::rcv_nxt(sk) == waiting.rcv_nxt {
+            queue::RCV as u32
+        } else {
+            queue::FORCED as u32
+        };
     }
 }
 
