@@ -55,11 +55,17 @@ pub(crate) fn risen(sk: Object, index: u32) -> u64 {
     let new_mark = now.wrapping_add(1);
     if let Some(mark) = MARKS.get_ptr_mut(&key) {
         // SAFETY: the verifier knows the pointer; the mark is this CPU's own.
-        let mark = unsafe { core::ptr::replace(mark, new_mark) };
-        // An address that was given to another namespace starts again.
-        return match mark {
+        let before = unsafe { core::ptr::read_volatile(mark) };
+        // Another call on this CPU, between our look at the counter and this, has attributed more: a mark that went back would attribute that
+        // again. But an address that was given to another namespace starts again.
+        if cookie != 0 && new_mark <= before {
+            return 0;
+        }
+        // SAFETY: as above.
+        unsafe { core::ptr::write_volatile(mark, new_mark) };
+        return match before {
             0 => 0,
-            mark => new_mark.saturating_sub(mark),
+            before => new_mark.saturating_sub(before),
         };
     }
     if MARKS.insert(&key, &new_mark, 0).is_err() {
