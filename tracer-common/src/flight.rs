@@ -47,8 +47,41 @@ pub struct Frame {
     pub rmem_before: u32,
     /// `sk_drops` at that time.
     pub drops_before: u32,
+    /// What the call's end made of it.
+    pub judgement: Judgement,
 }
 crate::pod!(Frame);
+
+/// What the kernel counted in a call, and why.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, FromBytes, IntoBytes, Immutable, KnownLayout)]
+pub struct Judgement {
+    /// 1 if `PruneCalled` rose.
+    pub pruned: u32,
+    /// Because of this limit.
+    pub prune_limit: u32,
+    /// 1 if `RcvPruned` rose.
+    pub rcv_pruned: u32,
+    /// 1 if the call failed before anything was counted.
+    pub early_exit: u32,
+    /// The limit that refused; of a segment that was admitted, the one that called for the prune.
+    pub limit: u32,
+    /// What became of the segment, one of [`crate::tally::queue`]; [`crate::tally::queue::RCV`] where `tcp_data_queue` has still to decide.
+    pub queue: u32,
+}
+crate::pod!(Judgement);
+
+impl Judgement {
+    /// Not made yet.
+    pub const NONE: Self = Self {
+        pruned: 0,
+        prune_limit: 0,
+        rcv_pruned: 0,
+        early_exit: 0,
+        limit: 0,
+        queue: 0,
+    };
+}
 
 impl Frame {
     /// Nothing seen.
@@ -72,6 +105,7 @@ impl Frame {
         ofo_bytes: [0; 2],
         rmem_before: 0,
         drops_before: 0,
+        judgement: Judgement::NONE,
     };
 }
 

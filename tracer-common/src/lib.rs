@@ -23,7 +23,7 @@ pub mod tally;
 
 pub use compared::Compared;
 pub use event::{CgroupRecord, EventRecord, TimelineRecord};
-pub use flight::{Frame, Verdict};
+pub use flight::{Frame, Judgement, Verdict};
 pub use layout::Layout;
 pub use settings::Settings;
 pub use socket::{SocketState, Tuple};

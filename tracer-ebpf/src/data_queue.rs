@@ -2,8 +2,6 @@
 //! failed: up to 6.1 it throws it away, later it may queue it by force (`sk_forced_mem_schedule`). Queueing moves `rcv_nxt`
 //! (`tcp_queue_rcv`), throwing away does not.
 
-use tracer_common::tally::queue;
-
 use crate::{
     double::{Twin, doubled},
     drops,
@@ -31,7 +29,6 @@ pub(crate) fn exit(ctx: &impl Slots, _twin: Twin) {
     if let Some(verdict) = verdict::take(sk as u64)
         && verdict.skb == slot!(ctx, 1)
     {
-        // The mask is there for the verifier.
-        verdict::record(sk, &verdict, verdict.queue as usize & queue::FORCED);
+        verdict::record(sk, &verdict);
     }
 }

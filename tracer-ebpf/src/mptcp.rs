@@ -56,7 +56,7 @@ pub(crate) fn left(ctx: &impl Slots) {
         ofo_pruned: 0,
         pruned: 0,
         rcv_nxt: 0,
-        queue: 0,
+        queue: queue::RCV as u32,
     };
-    verdict::record(sk, &verdict, queue::RCV);
+    verdict::record(sk, &verdict);
 }

@@ -7,7 +7,7 @@
 
 use aya_ebpf::helpers::bpf_ktime_get_ns;
 use tracer_common::{
-    Frame, Verdict,
+    Frame, Judgement, Verdict,
     tally::{limit, queue},
 };
 
@@ -63,123 +63,19 @@ pub(crate) fn exit(ctx: &impl Slots, _twin: Twin) {
     frame::close(sk as u64);
 }
 
-/// What the kernel counted in this call.
-struct Judgement {
-    /// `PruneCalled` rose, because of this limit.
-    prune: Option<u32>,
-    /// `RcvPruned` rose.
-    rcv_pruned: bool,
-    /// The call failed before anything was counted.
-    early_exit: bool,
-}
-
+/// What the kernel counted in this call, and why.
 #[inline(always)]
-fn weigh(frame: &Frame, rcvbuf_now: u32, pfmemalloc: bool, call_failed: bool) -> Judgement {
-    let failed = larger(frame.failed);
-    let over_rcvbuf =
-        frame.over_rcvbuf != 0 || (frame.rcvbuf != HAD_ROOM && frame.rcvbuf != rcvbuf_now);
-    if over_rcvbuf {
-        return Judgement {
-            prune: Some(limit::RCVBUF as u32),
-            rcv_pruned: call_failed && failed == 0,
-            early_exit: false,
-        };
-    }
-    let first = if frame.first_limit == NO_LIMIT {
-        limit::UNKNOWN as u32
-    } else {
-        frame.first_limit
-    };
-    let no_prune = Judgement {
-        prune: None,
-        rcv_pruned: false,
-        early_exit: false,
-    };
-    if frame.prune_entered != 0 {
-        let why = if failed == 0 {
-            limit::RCVBUF as u32
-        } else {
-            first
-        };
-        return Judgement {
-            prune: Some(why),
-            ..no_prune
-        };
-    }
-    // 6.17 and later leave the prune path at once, uncounted, when nothing is queued.
-    if call_failed && (failed == 0 || (failed == 1 && larger(frame.late_prunes) == 0)) {
-        return Judgement {
-            early_exit: true,
-            ..no_prune
-        };
-    }
-    // A segment from the emergency reserves is admitted although the schedule failed.
-    if failed == 0 || (failed == 1 && !call_failed && larger(frame.passed) == 0 && pfmemalloc) {
-        return no_prune;
-    }
-    Judgement {
-        prune: Some(first),
-        ..no_prune
-    }
-}
-
-/// Counts what the call did; the result is by how much the counters of [`selfcheck`] rose.
-#[inline(always)]
-fn judge(sk: Object, skb: Object, frame: &Frame, call_failed: bool) -> [u32; 4] {
-    let judgement = weigh(frame, sock::rcvbuf(sk), sock::pfmemalloc(skb), call_failed);
-    let counted = [
-        u32::from(judgement.prune.is_some()),
-        u32::from(judgement.rcv_pruned),
-        larger(frame.ofo_pruned),
-        larger(frame.collapsed),
-    ];
-    if judgement.prune.is_none() && !call_failed {
-        return counted;
-    }
-    // SAFETY: the helper has no precondition.
-    let now = unsafe { bpf_ktime_get_ns() };
-    let pruned = judgement.prune.is_some();
-    let ofo_pruned = larger(frame.ofo_pruned);
-    let collapsed = larger(frame.collapsed);
-    let stall_ns = if pruned { now - frame.opened_ns } else { 0 };
-
-    tally::prune(
-        sk,
-        &tally::Prune {
-            limit: judgement.prune.unwrap_or(NO_LIMIT),
-            rcv_pruned: u32::from(judgement.rcv_pruned),
-            early_exit: u32::from(judgement.early_exit),
-            ofo_pruned,
-            collapsed,
-            ofo_skbs: larger(frame.ofo_skbs),
-            ofo_bytes: larger(frame.ofo_bytes),
-            stall_ns,
-            collapse_ns: frame.collapse_ns,
-            now,
-        },
-    );
+fn weigh(sk: Object, skb: Object, frame: &Frame, call_failed: bool) -> Judgement {
+    let (pruned_by, rcv_pruned, early_exit) = prune(sk, skb, frame, call_failed);
+    let prune_limit = pruned_by.unwrap_or(NO_LIMIT);
     let limit = if !call_failed {
-        judgement.prune.unwrap_or(NO_LIMIT)
+        prune_limit
     } else if larger(frame.failed) == 0 {
         limit::RCVBUF as u32
     } else if frame.last_limit == NO_LIMIT {
         limit::UNKNOWN as u32
     } else {
         frame.last_limit
-    };
-    let verdict = Verdict {
-        failed_ns: now,
-        skb: skb as u64,
-        stall_ns,
-        compared: frame.compared,
-        limit,
-        skb_len: sock::skb_len(skb),
-        skb_truesize: verdict::truesize(skb),
-        collapsed,
-        ofo_pruned,
-        pruned: u32::from(pruned),
-        rcv_nxt: 0,
-        queue: 0,
     };
     let queue = if !call_failed {
         queue::ADMITTED
@@ -189,9 +85,119 @@ fn judge(sk: Object, skb: Object, frame: &Frame, call_failed: bool) -> [u32; 4] 
     } else if sock::distance(sk, skb) > 0 {
         queue::OFO
     } else {
-        verdict::wait(sk, &verdict);
-        return counted;
+        queue::RCV
     };
-    verdict::record(sk, &verdict, queue);
+    Judgement {
+        pruned: u32::from(pruned_by.is_some()),
+        prune_limit,
+        rcv_pruned: u32::from(rcv_pruned),
+        early_exit: u32::from(early_exit),
+        limit,
+        queue: queue as u32,
+    }
+}
+
+/// The limit because of which `PruneCalled` rose; whether `RcvPruned` did; whether the call failed before anything was counted.
+#[inline(always)]
+fn prune(sk: Object, skb: Object, frame: &Frame, call_failed: bool) -> (Option<u32>, bool, bool) {
+    let failed = larger(frame.failed);
+    let over_rcvbuf =
+        frame.over_rcvbuf != 0 || (frame.rcvbuf != HAD_ROOM && frame.rcvbuf != sock::rcvbuf(sk));
+    if over_rcvbuf {
+        return (
+            Some(limit::RCVBUF as u32),
+            call_failed && failed == 0,
+            false,
+        );
+    }
+    let first = if frame.first_limit == NO_LIMIT {
+        limit::UNKNOWN as u32
+    } else {
+        frame.first_limit
+    };
+    if frame.prune_entered != 0 {
+        let why = if failed == 0 {
+            limit::RCVBUF as u32
+        } else {
+            first
+        };
+        return (Some(why), false, false);
+    }
+    // 6.17 and later leave the prune path at once, uncounted, when nothing is queued.
+    if call_failed && (failed == 0 || (failed == 1 && larger(frame.late_prunes) == 0)) {
+        return (None, false, true);
+    }
+    // A segment from the emergency reserves is admitted although the schedule failed.
+    let emergency = !call_failed && larger(frame.passed) == 0 && sock::pfmemalloc(skb);
+    if failed == 0 || (failed == 1 && emergency) {
+        return (None, false, false);
+    }
+    (Some(first), false, false)
+}
+
+/// Counts what the call did; the result is by how much the counters of [`selfcheck`] rose.
+#[inline(always)]
+fn judge(sk: Object, skb: Object, frame: &mut Frame, call_failed: bool) -> [u32; 4] {
+    let judgement = weigh(sk, skb, frame, call_failed);
+    // What was read back is one state to the verifier; what was decided is one for each way that led there, and all that follows
+    // would be walked once for each of them.
+    // SAFETY: both of a field of the frame.
+    let judgement = unsafe {
+        core::ptr::write_volatile(&raw mut frame.judgement, judgement);
+        core::ptr::read_volatile(&raw const frame.judgement)
+    };
+    let ofo_pruned = larger(frame.ofo_pruned);
+    let collapsed = larger(frame.collapsed);
+    let counted = [
+        judgement.pruned,
+        judgement.rcv_pruned,
+        ofo_pruned,
+        collapsed,
+    ];
+    let admitted = judgement.queue == queue::ADMITTED as u32;
+    if judgement.pruned == 0 && admitted {
+        return counted;
+    }
+    // SAFETY: the helper has no precondition.
+    let now = unsafe { bpf_ktime_get_ns() };
+    let stall_ns = if judgement.pruned != 0 {
+        now - frame.opened_ns
+    } else {
+        0
+    };
+    tally::prune(
+        sk,
+        &tally::Prune {
+            limit: judgement.prune_limit,
+            rcv_pruned: judgement.rcv_pruned,
+            early_exit: judgement.early_exit,
+            ofo_pruned,
+            collapsed,
+            ofo_skbs: larger(frame.ofo_skbs),
+            ofo_bytes: larger(frame.ofo_bytes),
+            stall_ns,
+            collapse_ns: frame.collapse_ns,
+            now,
+        },
+    );
+    let verdict = Verdict {
+        failed_ns: now,
+        skb: skb as u64,
+        stall_ns,
+        compared: frame.compared,
+        limit: judgement.limit,
+        skb_len: sock::skb_len(skb),
+        skb_truesize: verdict::truesize(skb),
+        collapsed,
+        ofo_pruned,
+        pruned: judgement.pruned,
+        rcv_nxt: 0,
+        queue: judgement.queue,
+    };
+    if judgement.queue == queue::RCV as u32 {
+        verdict::wait(sk, &verdict);
+    } else {
+        verdict::record(sk, &verdict);
+    }
     counted
 }

@@ -79,7 +79,10 @@ pub(crate) fn drop_stale(key: u64) {
 
 /// Counts the verdict and sends evidence of it.
 #[inline(always)]
-pub(crate) fn record(sk: Object, verdict: &Verdict, queue: usize) {
+pub(crate) fn record(sk: Object, verdict: &Verdict) {
+    // No queue is larger than the mask, which is there for the verifier; what it still lets through lies within a tally, and
+    // within the state of a socket.
+    let queue = verdict.queue as usize & 7;
     // SAFETY: the helper has no precondition.
     let now = unsafe { bpf_ktime_get_ns() };
     let owner = owner::of(sk);
@@ -93,9 +96,8 @@ pub(crate) fn record(sk: Object, verdict: &Verdict, queue: usize) {
     if let Some(state) = state_of(sk, cookie, now) {
         state.owner = owner;
         state.last_limit = verdict.limit;
-        // SAFETY: no queue is larger than the mask, which is there for the verifier; what it still lets
-        // through lies within the state.
-        let verdicts = unsafe { (&raw mut state.verdicts).cast::<u64>().add(queue & 7) };
+        // SAFETY: by the mask.
+        let verdicts = unsafe { (&raw mut state.verdicts).cast::<u64>().add(queue) };
         add(verdicts, 1);
     }
 }

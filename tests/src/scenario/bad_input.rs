@@ -1,4 +1,4 @@
-//! What the machine lacks: type information, capabilities.
+//! What the doctor says, and what the machine lacks: type information, capabilities.
 
 use anyhow::Result;
 use serde_json::Value;
@@ -6,6 +6,13 @@ use serde_json::Value;
 use super::Outcome;
 use crate::check::Checks;
 use crate::tcpress;
+
+/// Instructions that the verifier walks at most (`BPF_COMPLEXITY_LIMIT_INSNS`, `include/linux/bpf.h`).
+const WALKED: u64 = 1_000_000;
+/// No program may take more than this part of it.
+const MARGIN: u64 = 10;
+/// Programs that are named.
+const DEAREST: usize = 8;
 
 /// The doctor prints the plan and, without capabilities, explains itself.
 pub(super) fn doctor() -> Result<Outcome> {
@@ -26,9 +33,9 @@ pub(super) fn doctor() -> Result<Outcome> {
     let json = tcpress::call("doctor -o json").run()?;
     checks.succeeds("doctor -o json", json.expect_code(0));
     let parsed = serde_json::from_str::<Value>(&json.stdout.join("\n"));
-    checks.that(parsed.is_ok_and(|value| value.is_object()), || {
-        "doctor -o json gives no JSON object".into()
-    });
+    if let Some(parsed) = checks.succeeds("what doctor -o json says", parsed.map_err(Into::into)) {
+        verified(&mut checks, &parsed["price"]);
+    }
 
     let nobody = tcpress::call("doctor").unprivileged().run()?;
     checks.succeeds("doctor without capabilities", nobody.expect_code(1));
@@ -39,6 +46,39 @@ pub(super) fn doctor() -> Result<Outcome> {
     checks.that(!words.contains("panicked"), || format!("a panic: {words}"));
     checks.finish()?;
     Ok(Outcome::Pass)
+}
+
+/// No program is near what the verifier walks at most. Its time is most of what a start takes.
+fn verified(checks: &mut Checks, price: &Value) {
+    let programs = price["by_program"].as_array();
+    let mut walked: Vec<_> = programs
+        .into_iter()
+        .flatten()
+        .map(|it| {
+            (
+                it["verified_instructions"].as_u64(),
+                it["program"].to_string(),
+            )
+        })
+        .collect();
+    checks.equal(
+        "programs told one by one",
+        &Value::from(walked.len()),
+        &price["programs"],
+    );
+    walked.sort_unstable();
+    walked.reverse();
+    eprintln!(
+        "lab: {} programs, {} instructions verified, most of them for {:?}",
+        price["programs"],
+        price["verified_instructions"],
+        &walked[..walked.len().min(DEAREST)]
+    );
+    for (walked, program) in walked {
+        checks.that(walked.is_none_or(|it| it <= WALKED / MARGIN), || {
+            format!("the verifier walks {walked:?} instructions of {program}")
+        });
+    }
 }
 
 /// Without type information the report falls back to counters and says why; the doctor fails and says why.

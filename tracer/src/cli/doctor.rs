@@ -54,10 +54,10 @@ pub(super) fn run(paths: &Paths, args: &Args) -> anyhow::Result<ExitCode> {
         can_trace,
         checks: checkup::checks(&facts),
         plan: report::Plan {
-            maps: loaded.map(|(_, maps)| maps),
+            maps: loaded.as_ref().map(|(_, maps)| *maps),
             ..(&plan).into()
         },
-        price: loaded.map(|(price, _)| (&price).into()),
+        price: loaded.as_ref().map(|(price, _)| price.into()),
         privileges: needs.collect(),
         privileges_not_needed: held.map_or_else(Vec::new, privileges::not_needed),
     };

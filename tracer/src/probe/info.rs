@@ -1,6 +1,6 @@
 //! What the kernel says of our programs and maps: misses and price.
 
-use std::{fs, os::fd::AsFd as _};
+use std::{collections::BTreeMap, fs, os::fd::AsFd as _};
 
 use aya::programs::{Program, ProgramFd};
 use aya_obj::generated::bpf_prog_info;
@@ -9,16 +9,21 @@ use super::{Tracer, possible_cpus, syscall};
 use crate::report::plan::Maps;
 
 /// What the programs and maps cost while they are loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Price {
-    /// Programs attached.
-    pub programs: usize,
-    /// Instructions that the verifier walked, over all programs; `None` where the kernel does not say.
+    /// Each program that is attached, by its name.
+    pub programs: BTreeMap<String, ProgramPrice>,
+    /// Maps, in bytes as the kernel accounts them; `None` where it does not say.
+    pub map_bytes: Option<u64>,
+}
+
+/// What one program costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ProgramPrice {
+    /// Instructions that the verifier walked, of 1,000,000 that it would; `None` where the kernel does not say (before 5.16).
     pub verified_instructions: Option<u64>,
     /// Machine code, in bytes.
     pub code_bytes: u64,
-    /// Maps, in bytes as the kernel accounts them; `None` where it does not say.
-    pub map_bytes: Option<u64>,
 }
 
 impl Tracer {
@@ -48,18 +53,17 @@ impl Tracer {
     /// What the programs and maps cost.
     #[must_use]
     pub fn price(&self) -> Price {
-        let infos: Vec<_> = self
-            .ebpf
-            .programs()
-            .filter_map(|(_, program)| program.info().ok())
-            .collect();
+        let programs = self.ebpf.programs();
+        let price = |(name, program): (&str, &Program)| {
+            let info = program.info().ok()?;
+            let price = ProgramPrice {
+                verified_instructions: info.verified_instruction_count().map(u64::from),
+                code_bytes: u64::from(info.size_jitted()),
+            };
+            Some((name.to_owned(), price))
+        };
         Price {
-            programs: infos.len(),
-            verified_instructions: infos
-                .iter()
-                .map(|info| info.verified_instruction_count().map(u64::from))
-                .sum(),
-            code_bytes: infos.iter().map(|info| u64::from(info.size_jitted())).sum(),
+            programs: programs.filter_map(price).collect(),
             map_bytes: map_bytes(),
         }
     }

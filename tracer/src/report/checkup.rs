@@ -60,7 +60,7 @@ pub struct Check {
 }
 
 /// What the programs cost while they are loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Price {
     /// Programs attached.
     pub programs: u64,
@@ -70,15 +70,36 @@ pub struct Price {
     pub code_bytes: u64,
     /// Maps, in bytes as the kernel accounts them; null where it does not say.
     pub map_bytes: Option<u64>,
+    /// Program by program.
+    #[serde(default)]
+    pub by_program: Vec<ProgramPrice>,
+}
+
+/// What one program costs.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ProgramPrice {
+    /// Its name in the plan.
+    pub program: String,
+    /// Instructions that the verifier walked, of 1,000,000 that it would at most; null where the kernel does not say.
+    pub verified_instructions: Option<u64>,
+    /// Machine code, in bytes.
+    pub code_bytes: u64,
 }
 
 impl From<&Measured> for Price {
     fn from(price: &Measured) -> Self {
-        Self {
-            programs: price.programs as u64,
+        let programs = price.programs.values();
+        let by_program = price.programs.iter().map(|(name, price)| ProgramPrice {
+            program: name.clone(),
             verified_instructions: price.verified_instructions,
             code_bytes: price.code_bytes,
+        });
+        Self {
+            programs: price.programs.len() as u64,
+            verified_instructions: programs.clone().map(|it| it.verified_instructions).sum(),
+            code_bytes: programs.map(|it| it.code_bytes).sum(),
             map_bytes: price.map_bytes,
+            by_program: by_program.collect(),
         }
     }
 }
