@@ -76,12 +76,6 @@ impl Config {
                 "http.token_file is set without http.tls_cert: the token travels in the clear",
             );
         }
-        if self.trigger.recover < self.scan.interval {
-            cautions.push(
-                "trigger.recover is shorter than scan.interval: the last window of an incident may reach back into it, and its report then \
-                 says that nothing has recovered",
-            );
-        }
         cautions
     }
 }

@@ -447,11 +447,6 @@ fn what_should_be_known_is_cautioned() {
     let all =
         "[http]\nlisten = \"0.0.0.0:1\"\ntoken_file = \"/t\"\ntls_cert = \"/c\"\ntls_key = \"/k\"";
     assert_eq!(of(all), 0);
-    assert_eq!(of("[trigger]\nrecover = \"59s\""), 1);
-    assert_eq!(
-        of("[trigger]\nrecover = \"59s\"\n[scan]\ninterval = \"50s\""),
-        0
-    );
 }
 
 #[test]

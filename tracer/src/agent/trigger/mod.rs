@@ -40,6 +40,8 @@ impl Lines {
 pub struct Sample {
     /// When, from any fixed point on.
     pub at: Duration,
+    /// When the window of which it is part began, from the same point on.
+    pub window_began: Duration,
     /// Segments refused since.
     pub refused: u64,
     /// Connections ended for want of memory since.
@@ -181,8 +183,12 @@ impl Triggers {
                 let calm = self.above(RELEASE).is_empty();
                 let since = calm.then(|| calm_since.unwrap_or(sample.at));
                 self.state = State::Open { calm_since: since };
-                let rested = since.map(|since| sample.at.saturating_sub(since));
-                if rested.is_some_and(|rested| rested >= self.lines.recover) {
+                // The window that tells what has recovered holds nothing of the time before.
+                let over = since.is_some_and(|since| {
+                    sample.at.saturating_sub(since) >= self.lines.recover
+                        && sample.window_began >= since
+                });
+                if over {
                     self.state = State::Cooling(sample.at);
                     return Turn::Closed;
                 }

@@ -20,12 +20,35 @@ fn lines() -> Lines {
     }
 }
 
-/// One sample a second, each made by the number of its second; what came of each that changed something.
+/// Nothing happens in this second, in which a window begins.
+fn quiet(second: u64) -> Sample {
+    let at = Duration::from_secs(second);
+    Sample {
+        at,
+        window_began: at,
+        ..Sample::default()
+    }
+}
+
+/// One sample a second, each made by the number of its second and a window of its own; what came of each that changed something.
 fn run(seconds: u64, of: impl Fn(u64) -> Sample) -> Vec<(u64, Turn)> {
+    run_with_windows(seconds, of, |second| second)
+}
+
+/// The same, with the second in which the window of each began.
+fn run_with_windows(
+    seconds: u64,
+    of: impl Fn(u64) -> Sample,
+    window: impl Fn(u64) -> u64,
+) -> Vec<(u64, Turn)> {
     let mut triggers = Triggers::new(lines());
     let turns = (0..seconds).map(|second| {
-        let at = Duration::from_secs(second);
-        (second, triggers.look(&Sample { at, ..of(second) }))
+        let sample = Sample {
+            at: Duration::from_secs(second),
+            window_began: Duration::from_secs(window(second)),
+            ..of(second)
+        };
+        (second, triggers.look(&sample))
     });
     turns.filter(|(_, turn)| *turn != Turn::Same).collect()
 }
@@ -39,14 +62,14 @@ fn refused(refused: u64) -> Sample {
 
 #[test]
 fn a_quiet_node_raises_nothing() {
-    let quiet = |_| Sample {
+    let below = |_| Sample {
         fill: Some(0.89),
         pressure: Some(false),
         refused: 9,
         stalls: [100, 0],
         ..Sample::default()
     };
-    assert_eq!(run(300, quiet), []);
+    assert_eq!(run(300, below), []);
     assert_eq!(run(300, |_| Sample::default()), [], "nothing is known");
 }
 
@@ -61,6 +84,20 @@ fn refusals_are_an_incident_until_they_have_been_over_for_long_enough() {
     // Trembling between both lines it stays open.
     let turns = run(100, |second| refused(if second < 30 { 10 } else { 8 }));
     assert_eq!(turns, [(4, Turn::Opened)]);
+}
+
+#[test]
+fn it_is_over_only_when_a_window_lies_in_the_calm() {
+    let burst = |second| refused(if second == 20 { 50 } else { 0 });
+    // Out of view at 25, over at 35; but a window that began at 24 still holds a second of it, and the next one begins at 64.
+    let turns = run_with_windows(100, burst, |second| match second {
+        0..24 => second,
+        24..64 => 24,
+        _ => 64,
+    });
+    assert_eq!(turns, [(20, Turn::Opened), (64, Turn::Closed)]);
+    let turns = run_with_windows(100, burst, |second| second.min(25));
+    assert_eq!(turns, [(20, Turn::Opened), (35, Turn::Closed)]);
 }
 
 #[test]
@@ -131,11 +168,7 @@ fn growth_is_asked_for_by_the_last_listing() {
     let mut triggers = Triggers::new(lines());
     let mut look = |second, growth: Option<u64>| {
         growth.into_iter().for_each(|it| triggers.grow(it));
-        let at = Duration::from_secs(second);
-        triggers.look(&Sample {
-            at,
-            ..Sample::default()
-        })
+        triggers.look(&quiet(second))
     };
     assert_eq!(look(0, Some(999)), Turn::Same);
     assert_eq!(look(1, Some(1_000)), Turn::Opened);
@@ -177,13 +210,7 @@ fn one_that_was_open_before_is_over_when_nothing_is_the_matter() {
     let mut triggers = Triggers::new(lines());
     triggers.resume();
     assert!(triggers.is_open());
-    let mut look = |second| {
-        let at = Duration::from_secs(second);
-        triggers.look(&Sample {
-            at,
-            ..Sample::default()
-        })
-    };
+    let mut look = |second| triggers.look(&quiet(second));
     assert_eq!(look(0), Turn::Same);
     assert_eq!(look(9), Turn::Same);
     assert_eq!(look(10), Turn::Closed);
@@ -203,13 +230,13 @@ fn a_line_of_0_is_none() {
     never.grow(u64::MAX);
     for second in 0..100 {
         let turn = never.look(&Sample {
-            at: Duration::from_secs(second),
             refused: 1_000,
             aborts: 1,
             stalls: [1, 1],
             pressures: 1,
             pressure: Some(true),
             fill: Some(2.0),
+            ..quiet(second)
         });
         assert_eq!(turn, Turn::Same);
     }
