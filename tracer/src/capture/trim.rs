@@ -62,6 +62,13 @@ impl Keep {
         moments: 200,
         step_ns: 1_000_000_000,
     };
+    /// For one incident, however long it lasts.
+    pub const INCIDENT: Self = Self {
+        socket_states: 600,
+        events: 400,
+        moments: 1000,
+        ..Self::SECONDS
+    };
     /// For days, minute by minute.
     pub const MINUTES: Self = Self {
         holders: 20,

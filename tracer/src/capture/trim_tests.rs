@@ -418,6 +418,33 @@ fn what_there_is_no_room_for_is_told() {
 }
 
 #[test]
+fn an_incident_takes_no_more_the_longer_it_lasts() {
+    const WINDOWS: usize = 20;
+    let (_, window) = trimmed(&storm(), &Keep::SECONDS);
+    let mut story = window.clone();
+    let mut sizes = Vec::new();
+    for _ in 1..WINDOWS {
+        story.join(window.clone());
+        story.trim(&Keep::INCIDENT);
+        let mut records = story.count();
+        // Steps have a bound of their own; here it is always the same minute, which is told as a clock that was set.
+        records.retain(|kind, _| kind != "step" && kind != "gap");
+        sizes.push(records);
+    }
+    assert_eq!(sizes[WINDOWS / 2], sizes[WINDOWS - 2]);
+    assert_eq!(story.events.len(), Keep::INCIDENT.events);
+    assert_eq!(
+        story.header().left_out.events as usize,
+        WINDOWS * 3_000 - story.events.len()
+    );
+    let refused = |capture: &Capture| -> u64 {
+        let values = capture.tallies.iter().map(|delta| &delta.value);
+        values.map(steps::refused).sum()
+    };
+    assert_eq!(refused(&story), WINDOWS as u64 * refused(&window));
+}
+
+#[test]
 fn a_list_is_thinned_evenly_and_keeps_its_last() {
     for all in [0, 1, 7, 8, 9, 100] {
         let mut list: Vec<usize> = (0..all).collect();

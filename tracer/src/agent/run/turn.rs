@@ -266,6 +266,8 @@ impl Agent {
             Some(mut story) => {
                 window.trim(&Keep::SECONDS);
                 story.join(window);
+                // What has piled up takes no more memory than at the beginning.
+                story.trim(&Keep::INCIDENT);
                 story
             }
             None => self.since_before(opened, window),
