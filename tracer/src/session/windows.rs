@@ -130,6 +130,11 @@ impl Windows {
         self.observer = Some(observer(sources, attributor, &self.start.scan));
     }
 
+    /// The window that is open ends with a listing of sockets, whatever the last one cost.
+    pub const fn list_next(&mut self) {
+        self.pace.hurry();
+    }
+
     /// Takes what comes, and looks once a second, until a time. It may be given up at any moment: nothing is lost by that.
     ///
     /// # Errors

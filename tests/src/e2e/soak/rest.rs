@@ -14,7 +14,7 @@ use crate::check::Checks;
 use crate::churn::Truth;
 
 /// How long the agent may take for what it does by itself: entries of the dead are kept for ten minutes.
-const AT_REST: Duration = Duration::from_secs(840);
+const AT_REST: Duration = Duration::from_secs(1200);
 
 pub(super) const MIB: f64 = (1 << 20) as f64;
 pub(super) const RESIDENT: &str = "tcpress_agent_resident_bytes";

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, anyhow, ensure};
 
 use super::prometheus::Prometheus;
-use super::{SOON, check_incident, folder, residuals};
+use super::{SOON, check_incident, check_recovered, folder, residuals};
 use crate::agent::{Agent, Page};
 use crate::check::Checks;
 use crate::network::{NODE, Network};
@@ -147,6 +147,7 @@ pub(in crate::scenario) fn agent_exhausted() -> Result<Outcome> {
     checks.equal("incidents", incidents.len(), 1);
     if let Some(report) = incidents.first() {
         check_incident(&mut checks, report, &["fill"]);
+        check_recovered(&mut checks, report);
         checks.that(is_pod(&report["culprits"][0]["owner"], &leaky), || {
             format!("the culprits are {}", report["culprits"])
         });

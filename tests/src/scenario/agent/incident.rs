@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
-use super::{SOON, check_incident, folder, labels};
+use super::{SOON, check_incident, check_recovered, folder, labels};
 use crate::agent::Agent;
 use crate::check::Checks;
 use crate::network::Network;
@@ -71,6 +71,7 @@ pub(in crate::scenario) fn agent_incident() -> Result<Outcome> {
     checks.equal("incidents", incidents.len(), 1);
     if let Some(report) = incidents.first() {
         check_incident(&mut checks, report, &[]);
+        check_recovered(&mut checks, report);
         let culprit = &report["culprits"][0]["owner"];
         checks.that(is_pod(culprit, &leaky), || {
             format!(

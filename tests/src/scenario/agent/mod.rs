@@ -130,8 +130,15 @@ fn check_incident(checks: &mut Checks, report: &Value, causes: &[&str]) {
             format!("{cause} is none of its causes: {state}")
         });
     }
+    checks.that(report["recovery"].is_object(), || {
+        "it does not say what has recovered".to_owned()
+    });
+}
+
+/// All that the incident was about has recovered.
+fn check_recovered(checks: &mut Checks, report: &Value) {
     let recovery = &report["recovery"];
     checks.that(recovery["recovered"] == true, || {
-        format!("it does not say that all has recovered: {recovery}")
+        format!("not all has recovered: {recovery}")
     });
 }

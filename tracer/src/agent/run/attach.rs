@@ -92,4 +92,11 @@ impl Counting {
             attached.windows.observe();
         }
     }
+
+    /// The window that is open ends with a listing of sockets, whatever the last one cost.
+    pub(super) const fn list_next(&mut self) {
+        if let Some(attached) = &mut self.0 {
+            attached.windows.list_next();
+        }
+    }
 }

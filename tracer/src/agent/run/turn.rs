@@ -244,6 +244,8 @@ impl Agent {
     }
 
     fn close_incident(&mut self, now: Timestamp) -> anyhow::Result<()> {
+        // What a culprit held at an earlier listing is not what it holds now.
+        self.counting.list_next();
         self.turn()?;
         let last = self.last_report();
         if let (Some(following), Some(last)) = (&mut self.following, last) {
