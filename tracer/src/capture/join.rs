@@ -3,6 +3,7 @@
 mod boots;
 mod clock;
 mod rows;
+mod sockets;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -73,8 +74,8 @@ impl Capture {
             MAX_SAMPLES,
             &mut left.events,
         );
-        let states = (later.socket_states, &mut left.socket_states);
-        append(&mut self.socket_states, states.0, MAX_SAMPLES, states.1);
+        let lost = sockets::join(&mut self.socket_states, later.socket_states, MAX_SAMPLES);
+        left.socket_states = left.socket_states.saturating_add(lost);
         let mut gaps = later.gaps;
         gaps.retain(|gap| !self.gaps.contains(gap));
         append(&mut self.gaps, gaps, MAX_GAPS, &mut left.gaps);

@@ -442,6 +442,17 @@ fn an_incident_takes_no_more_the_longer_it_lasts() {
         values.map(steps::refused).sum()
     };
     assert_eq!(refused(&story), WINDOWS as u64 * refused(&window));
+    // Each socket once, with all that happened to it.
+    let states = |capture: &Capture| {
+        let all = capture.socket_states.iter();
+        all.map(|(cookie, state)| (*cookie, state.verdicts))
+            .collect::<BTreeMap<_, _>>()
+    };
+    let mut all = states(&window);
+    let verdicts = all.values_mut().flatten();
+    verdicts.for_each(|count| *count *= WINDOWS as u64);
+    assert_eq!(story.socket_states.len(), all.len());
+    assert_eq!(states(&story), all);
 }
 
 #[test]
