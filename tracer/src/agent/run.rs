@@ -86,6 +86,8 @@ struct Agent {
     began: Instant,
     /// When the window that is open began.
     turned: Instant,
+    /// When sockets were last listed, at the end of a window.
+    listed: Instant,
     next_turn: Instant,
     /// Until when windows are short.
     hurry_until: Instant,

@@ -71,6 +71,7 @@ impl Agent {
             story: None,
             began: now,
             turned: now,
+            listed: now,
             next_turn: now + config.scan.interval,
             hurry_until: now,
             give_back_at: None,

@@ -38,7 +38,7 @@ impl Agent {
         let tick = self.counting.tick()?;
         let mut sample = Sample {
             at: since,
-            window_began: self.turned - self.began,
+            listed: self.listed - self.began,
             fill: fill(&tick.memory),
             pressure: tick.memory.pressure,
             ..Sample::default()

@@ -96,6 +96,7 @@ impl Agent {
         drop(posted);
         self.textfile();
         if listed {
+            self.listed = self.turned;
             self.give_back_at = Some(Instant::now() + GIVE_BACK);
         }
         Ok(())

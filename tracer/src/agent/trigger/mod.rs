@@ -40,8 +40,8 @@ impl Lines {
 pub struct Sample {
     /// When, from any fixed point on.
     pub at: Duration,
-    /// When the window of which it is part began, from the same point on.
-    pub window_began: Duration,
+    /// When sockets were last listed, at the end of a window, from the same point on.
+    pub listed: Duration,
     /// Segments refused since.
     pub refused: u64,
     /// Connections ended for want of memory since.
@@ -183,10 +183,9 @@ impl Triggers {
                 let calm = self.above(RELEASE).is_empty();
                 let since = calm.then(|| calm_since.unwrap_or(sample.at));
                 self.state = State::Open { calm_since: since };
-                // The window that tells what has recovered holds nothing of the time before.
+                // The window that tells what has recovered holds nothing of the time before, nor begins with what owners held then.
                 let over = since.is_some_and(|since| {
-                    sample.at.saturating_sub(since) >= self.lines.recover
-                        && sample.window_began >= since
+                    sample.at.saturating_sub(since) >= self.lines.recover && sample.listed >= since
                 });
                 if over {
                     self.state = State::Cooling(sample.at);

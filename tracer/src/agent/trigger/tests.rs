@@ -20,32 +20,32 @@ fn lines() -> Lines {
     }
 }
 
-/// Nothing happens in this second, in which a window begins.
+/// Nothing happens in this second, in which sockets are listed.
 fn quiet(second: u64) -> Sample {
     let at = Duration::from_secs(second);
     Sample {
         at,
-        window_began: at,
+        listed: at,
         ..Sample::default()
     }
 }
 
-/// One sample a second, each made by the number of its second and a window of its own; what came of each that changed something.
+/// One sample a second, each made by the number of its second, with a listing in each; what came of each that changed something.
 fn run(seconds: u64, of: impl Fn(u64) -> Sample) -> Vec<(u64, Turn)> {
-    run_with_windows(seconds, of, |second| second)
+    run_with_listings(seconds, of, |second| second)
 }
 
-/// The same, with the second in which the window of each began.
-fn run_with_windows(
+/// The same, with the second of the last listing before each.
+fn run_with_listings(
     seconds: u64,
     of: impl Fn(u64) -> Sample,
-    window: impl Fn(u64) -> u64,
+    listed: impl Fn(u64) -> u64,
 ) -> Vec<(u64, Turn)> {
     let mut triggers = Triggers::new(lines());
     let turns = (0..seconds).map(|second| {
         let sample = Sample {
             at: Duration::from_secs(second),
-            window_began: Duration::from_secs(window(second)),
+            listed: Duration::from_secs(listed(second)),
             ..of(second)
         };
         (second, triggers.look(&sample))
@@ -87,16 +87,16 @@ fn refusals_are_an_incident_until_they_have_been_over_for_long_enough() {
 }
 
 #[test]
-fn it_is_over_only_when_a_window_lies_in_the_calm() {
+fn it_is_over_only_when_sockets_were_listed_in_the_calm() {
     let burst = |second| refused(if second == 20 { 50 } else { 0 });
-    // Out of view at 25, over at 35; but a window that began at 24 still holds a second of it, and the next one begins at 64.
-    let turns = run_with_windows(100, burst, |second| match second {
+    // Out of view at 25, over at 35; but sockets were listed at 24, and then at 64.
+    let turns = run_with_listings(100, burst, |second| match second {
         0..24 => second,
         24..64 => 24,
         _ => 64,
     });
     assert_eq!(turns, [(20, Turn::Opened), (64, Turn::Closed)]);
-    let turns = run_with_windows(100, burst, |second| second.min(25));
+    let turns = run_with_listings(100, burst, |second| second.min(25));
     assert_eq!(turns, [(20, Turn::Opened), (35, Turn::Closed)]);
 }
 
