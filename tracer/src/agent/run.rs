@@ -6,6 +6,7 @@ mod attach;
 mod begin;
 mod budget;
 mod calm;
+mod incident;
 mod reload;
 mod servers;
 mod switch;

@@ -10,6 +10,7 @@ mod contents;
 mod damage;
 mod file;
 mod join;
+mod keep;
 mod left_out;
 mod read;
 mod record;
@@ -17,10 +18,10 @@ mod trim;
 
 pub use contents::Capture;
 pub use file::{FileError, lines, parse, read, write};
+pub use keep::Keep;
 pub use left_out::{LeftOut, Rest};
 pub use read::{ReadError, Reader};
 pub use record::{Header, Moment, Record, SCHEMA};
-pub use trim::Keep;
 
 #[cfg(test)]
 pub(crate) mod tests;
