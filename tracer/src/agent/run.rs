@@ -129,10 +129,15 @@ impl Agent {
         loop {
             next = (next + TICK).max(Instant::now() + TICK / 2);
             let stopped = loop {
+                let due = agent.questions.due().unwrap_or(next).min(next);
                 tokio::select! {
-                    rested = agent.counting.rest(next) => {
+                    rested = agent.counting.rest(due) => {
                         rested?;
-                        break false;
+                        if Instant::now() >= next {
+                            break false;
+                        }
+                        // Whoever has asked waits no longer than asked for.
+                        agent.turn()?;
                     }
                     Some(ask) = asked.recv() => agent.hear(ask)?,
                     () = told(&mut hung_up) => agent.reload(servers.http.as_deref())?,

@@ -130,6 +130,15 @@ impl Windows {
         self.observer = Some(observer(sources, attributor, &self.start.scan));
     }
 
+    /// When the window that is open began: with the reading that ended the one before it.
+    #[must_use]
+    pub fn since(&self) -> Instant {
+        match &self.by {
+            By::Probes(watch) => watch.base.since,
+            By::Counters(counters) => counters.since,
+        }
+    }
+
     /// The window that is open ends with a listing of sockets, whatever the last one cost.
     pub const fn list_next(&mut self) {
         self.pace.hurry();

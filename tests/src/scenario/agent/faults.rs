@@ -1,6 +1,8 @@
 //! What goes wrong around the agent.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -91,6 +93,10 @@ pub(in crate::scenario) fn agent_faults() -> Result<Outcome> {
         "nothing is attached".to_owned()
     });
     let before = agent.page()?;
+    // Who waits for the end of a window that will not end is told so, and not left waiting.
+    let mut waits = UnixStream::connect(folder.join("agent.sock"))?;
+    waits.set_read_timeout(Some(SOON))?;
+    waits.write_all(b"{\"ask\":\"report\",\"window\":\"10m\"}\n")?;
     fs::write(&switch, "")?;
     agent.said(SOON, |line| line.contains("detached: "))?;
     checks.equal(
@@ -98,6 +104,11 @@ pub(in crate::scenario) fn agent_faults() -> Result<Outcome> {
         held_in_kernel(&agent),
         0,
     );
+    let mut told = String::new();
+    BufReader::new(waits).read_line(&mut told)?;
+    checks.that(told.contains("detached: "), || {
+        format!("who waited for a window was told {told}")
+    });
     let off = agent.page()?;
     checks.equal("attached", off.sum("tcpress_attached", &[]), 0.0);
     checks.equal("counters that fell", off.fallen_since(&before), Vec::new());

@@ -37,9 +37,9 @@ struct Status<'a> {
 }
 
 impl Questions {
-    /// Whether one wants its window to end.
-    pub(super) fn is_due(&self, now: Instant) -> bool {
-        self.0.iter().any(|question| now >= question.due)
+    /// When the first one wants its window to end.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.0.iter().map(|question| question.due).min()
     }
 }
 
@@ -102,6 +102,13 @@ impl Agent {
                 .map_err(|error| error.to_string())
                 .and_then(|capture| line(&capture.report_of(super::OWNERS)));
             let _ = question.reply.send(answer);
+        }
+    }
+
+    /// Nothing is counted any more: whoever waits for a window is told why there will be none.
+    pub(super) fn refuse(&mut self, why: &str) {
+        for question in std::mem::take(&mut self.questions.0) {
+            let _ = question.reply.send(Err(format!("detached: {why}")));
         }
     }
 

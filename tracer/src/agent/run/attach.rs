@@ -86,6 +86,11 @@ impl Counting {
             .turn()
     }
 
+    /// When the window that is open began.
+    pub(super) fn since(&self) -> Option<Instant> {
+        self.0.as_ref().map(|it| it.windows.since())
+    }
+
     /// The window that has just begun is to tell why owners do not read.
     pub(super) fn observe(&mut self) {
         if let Some(attached) = &mut self.0 {

@@ -15,6 +15,7 @@ impl Agent {
             Some(why) if self.counting.is_on() => {
                 // What was counted so far is told before it goes.
                 self.turn()?;
+                self.refuse(&why);
                 self.detach();
                 self.words.say(Level::Warn, &format!("detached: {why}"));
                 self.post_detached(why);

@@ -64,7 +64,7 @@ impl Agent {
             Turn::Same => {}
             turn => self.incident(&turn)?,
         }
-        if now >= self.next_turn || self.questions.is_due(now) {
+        if now >= self.next_turn {
             self.turn()?;
         }
         Ok(())

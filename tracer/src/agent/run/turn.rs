@@ -47,8 +47,16 @@ impl Agent {
     /// Ends the window and begins the next one.
     pub(super) fn turn(&mut self) -> anyhow::Result<()> {
         let before = own::cpu();
+        if self
+            .questions
+            .due()
+            .is_some_and(|due| Instant::now() >= due)
+        {
+            // Whoever asks is told what is held now, and who has let it lie.
+            self.counting.list_next();
+        }
         let observation = self.counting.turn()?;
-        self.turned = Instant::now();
+        self.turned = self.counting.since().unwrap_or_else(Instant::now);
         let cost = own::cpu()
             .zip(before)
             .map(|(now, before)| now.saturating_sub(before));
@@ -56,20 +64,20 @@ impl Agent {
             return Ok(());
         };
         let (capture, report) = observation.capture_with_report(node, OWNERS);
-        self.post(&observation, &report, cost)?;
-        self.say_untold(observation.attributor.untold());
-        let listed = observation.was_listed();
-        drop(observation);
         let window = self.triggers.is_open().then(|| capture.clone());
         if let Err(error) = self.recorder.take(capture) {
             self.board.hit("recorder");
             self.words
                 .say(Level::Error, &format!("a window is not recorded: {error}"));
         }
-        self.say_unwritten();
-        self.triggers.grow(growth(&report));
         // Whoever waits comes first.
         self.answer();
+        self.post(&observation, &report, cost)?;
+        self.say_untold(observation.attributor.untold());
+        let listed = observation.was_listed();
+        drop(observation);
+        self.say_unwritten();
+        self.triggers.grow(growth(&report));
         if let Some(window) = window {
             self.rewrite(window)?;
             // Its report says why they do not read; at other times that is not worth what it costs.
