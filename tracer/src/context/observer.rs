@@ -164,9 +164,13 @@ impl Observer {
         // Room for those that nobody has looked at yet. Who reads is known better by the sockets of now.
         self.tracked.retain(|group, _| wanted.contains(group));
         self.track(&subjects);
-        let fewest = |observer: &Self| observer.tracked.values().map(|it| it.tracks.rounds()).min();
+        // Who has no process can be looked at as often as one likes.
+        let fewest = |observer: &Self| {
+            let living = observer.tracked.values().filter(|it| !it.pids.is_empty());
+            living.map(|it| it.tracks.rounds()).min().unwrap_or(ROUNDS)
+        };
         for _ in 0..ROUNDS {
-            if fewest(&self) >= Some(ROUNDS) {
+            if fewest(&self) >= ROUNDS {
                 break;
             }
             self.round(Some(ROUNDS));

@@ -44,10 +44,11 @@ impl Tracer {
         Some(misses)
     }
 
-    /// The maps and what they take.
+    /// The maps and what they take: read once, for all of them take their memory when they are made.
     #[must_use]
     pub fn maps(&self) -> Maps {
-        Maps::new(&self.sizes, possible_cpus(), map_bytes())
+        let read = || Maps::new(&self.sizes, possible_cpus(), map_bytes());
+        *self.maps.get_or_init(read)
     }
 
     /// What the programs and maps cost.

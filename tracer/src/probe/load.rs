@@ -1,6 +1,6 @@
 //! Loads the object, sets its constants, attaches what the plan says.
 
-use std::path::Path;
+use std::{path::Path, sync::OnceLock};
 
 use aya::{
     Btf, Ebpf, EbpfLoader, Endianness,
@@ -87,6 +87,7 @@ impl Tracer {
         Ok(Self {
             ebpf,
             kprobes,
+            maps: OnceLock::new(),
             sizes: *sizes,
             plan,
         })

@@ -24,7 +24,9 @@ pub fn possible_cpus() -> u32 {
     aya::util::nr_cpus().map_or(1, |cpus| cpus as u32)
 }
 
-use crate::kernel::Plan;
+use std::sync::OnceLock;
+
+use crate::{kernel::Plan, report::plan::Maps};
 
 /// The attached programs. Dropping it detaches them and frees their maps: nothing is pinned.
 pub struct Tracer {
@@ -34,4 +36,6 @@ pub struct Tracer {
     pub sizes: Sizes,
     /// The plan as the kernel accepted it.
     pub plan: Plan,
+    /// What its maps take, once somebody has asked.
+    maps: OnceLock<Maps>,
 }
