@@ -18,15 +18,15 @@ pub use read::Reading;
 pub use ring::Ring;
 pub use sizes::{Sizes, default_budget};
 
+use std::sync::OnceLock;
+
+use crate::{kernel::Plan, report::plan::Maps};
+
 /// CPUs that this machine may ever have, by which the kernel sizes per-CPU maps; 1 where it does not tell.
 #[must_use]
 pub fn possible_cpus() -> u32 {
     aya::util::nr_cpus().map_or(1, |cpus| cpus as u32)
 }
-
-use std::sync::OnceLock;
-
-use crate::{kernel::Plan, report::plan::Maps};
 
 /// The attached programs. Dropping it detaches them and frees their maps: nothing is pinned.
 pub struct Tracer {
