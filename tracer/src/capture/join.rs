@@ -411,5 +411,4 @@ impl Capture {
 }
 
 #[cfg(test)]
-#[path = "join/tests.rs"]
 mod tests;

@@ -70,6 +70,12 @@ fn on_disk(folder: &Path, pod: &str, count: u64) -> Result<()> {
     }
 }
 
+/// Reports of incidents that are not over.
+fn open(incidents: &[Value]) -> impl Iterator<Item = &Value> {
+    let all = incidents.iter();
+    all.filter(|it| it["incident"]["closed"].is_null())
+}
+
 /// One agent counts and is killed, the next one counts on, and the machine ends while an incident is open.
 pub(in crate::scenario) fn agent_before_reboot() -> Result<Outcome> {
     let Some(folder) = kept() else {
@@ -96,12 +102,9 @@ pub(in crate::scenario) fn agent_before_reboot() -> Result<Outcome> {
     // Nothing of the next window is before that time.
     std::thread::sleep(Duration::from_secs(3));
     clients.push(another(&slow, 1 + clients.len(), 100)?);
-    let open = |incidents: &[Value]| {
-        let last = incidents.last().map(|last| &last["incident"]);
-        incidents.len() == 3 && last.is_some_and(|last| last["closed"].is_null())
-    };
+    let third_is_open = |all: &[Value]| all.len() == 3 && open(all).next() == all.last();
     let end = Instant::now() + SOON;
-    while !open(&agent.incidents()?) {
+    while !third_is_open(&agent.incidents()?) {
         ensure!(Instant::now() < end, "no third incident is on disk");
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -146,6 +149,12 @@ pub(in crate::scenario) fn agent_after_reboot() -> Result<Outcome> {
         checks.that(said(loss).is_err(), || format!("it says: {:?}", said(loss)));
     }
     checks.succeeds("the open incident", said("was open when the agent ended"));
+    // Once it is closed there is a window of this run on disk, and what comes then may have numbers that the run before gave.
+    let end = Instant::now() + SOON;
+    while open(&agent.incidents()?).next().is_some() {
+        ensure!(Instant::now() < end, "the open incident is not closed");
+        std::thread::sleep(Duration::from_millis(100));
+    }
     let network = Network::new()?;
     let next = Pod::new(&network, "storm", "next")?;
     let _reader = slow_reader(&next)?;
@@ -159,12 +168,7 @@ pub(in crate::scenario) fn agent_after_reboot() -> Result<Outcome> {
         format!("nothing says that the machine was started anew: {gaps}")
     });
     let incidents = agent.incidents()?;
-    let closed = |it: &&Value| !it["incident"]["closed"].is_null();
-    checks.equal(
-        "incidents that are closed",
-        incidents.iter().filter(closed).count(),
-        incidents.len(),
-    );
+    checks.equal("incidents that are open", open(&incidents).count(), 0);
     checks.that(incidents.len() >= 3, || {
         format!("{} incidents are on disk", incidents.len())
     });

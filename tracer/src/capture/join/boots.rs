@@ -1,5 +1,6 @@
 //! Numbers mean something else after a machine was started anew: ids of cgroups and inodes of sockets are given from the beginning.
-//! Where both runs use one, that of the earlier run becomes a number of its own, so that nobody gets another's counts or sockets.
+//! Those of the run that is over become numbers that no kernel gives, so that nobody gets another's counts or sockets, whichever window
+//! of the later run uses a number first.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -8,25 +9,20 @@ use tracer_common::{TallyKey, tally::OVERFLOW_ID};
 use super::Capture;
 use crate::{capture::contents::kin, holders::Socket};
 
-/// Ids of cgroups and inodes are small numbers: what is added to tell one apart.
+/// Where numbers of earlier runs begin. Ids of cgroups are counted up from 1, 32 bits and how often these were used up
+/// (`fs/kernfs/dir.c`, `__kernfs_new_node`, Linux 6.12), and inodes of sockets are 32 bits, counted up from 1 by all that has no
+/// file system (`fs/inode.c`, `get_next_ino`): that of the later run may get as far, but not soon after its start.
 const APART: u64 = 1 << 56;
 const INODE_APART: u32 = 1 << 31;
 
 impl Capture {
-    /// Gives what a later run of the machine numbers alike other numbers here.
+    /// Gives all that numbers mean in the run of the machine that is over other numbers, which the later run does not use.
     pub(super) fn set_apart(&mut self, later: &Self) {
-        let theirs = later.ids();
-        let mut taken = self.ids();
-        taken.extend(&theirs);
-        let mut apart: BTreeMap<u64, u64> = BTreeMap::new();
-        for id in self.ids().intersection(&theirs) {
-            let mut other = id.wrapping_add(APART);
-            while taken.contains(&other) {
-                other = other.wrapping_add(APART);
-            }
-            taken.insert(other);
-            apart.insert(*id, other);
-        }
+        let ids = self.ids();
+        let mut taken = later.ids();
+        taken.extend(&ids);
+        let mut free = (APART..).filter(|id| !taken.contains(id));
+        let apart: BTreeMap<u64, u64> = (ids.range(..APART).copied()).zip(&mut free).collect();
         let move_id = |id: &mut u64| *id = apart.get(id).copied().unwrap_or(*id);
         let move_key = |key: &mut TallyKey| {
             move_id(&mut key.cgroup_id);
@@ -53,6 +49,17 @@ impl Capture {
             .iter_mut()
             .for_each(|it| move_key(&mut it.owner));
         self.memcgs.iter_mut().for_each(|it| move_id(&mut it.id));
+        self.move_sockets(later, move_id);
+    }
+
+    fn move_sockets(&mut self, later: &Self, move_id: impl Fn(&mut u64)) {
+        let inodes = self.inodes();
+        let mut taken = later.inodes();
+        taken.extend(&inodes);
+        let mut free = (INODE_APART..=u32::MAX).filter(|inode| !taken.contains(inode));
+        // 0 is none.
+        let raw = inodes.range(1..INODE_APART).copied();
+        let apart: BTreeMap<u32, u32> = raw.zip(&mut free).collect();
         let mut owners = HashMap::new();
         let mut descriptors = BTreeMap::new();
         let (known, led) = (&self.socket_owners, &self.descriptors);
@@ -61,9 +68,7 @@ impl Capture {
             if let Some(id) = &mut socket.cgroup_id {
                 move_id(id);
             }
-            if socket.inode != 0 {
-                socket.inode ^= INODE_APART;
-            }
+            socket.inode = apart.get(&socket.inode).copied().unwrap_or(socket.inode);
             owners.extend(owner.map(|owner| (kin(socket), *owner)));
             descriptors.extend(descriptor.map(|it| (socket.inode, it.clone())));
         };
@@ -80,18 +85,28 @@ impl Capture {
 
     /// Ids of cgroups that mean one.
     fn ids(&self) -> BTreeSet<u64> {
+        let refused = self.steps.iter().flat_map(|step| &step.refused);
         let keys = (self.names.keys())
             .chain(self.tallies.iter().map(|delta| &delta.key))
+            .chain(refused.map(|(key, _)| key))
             .chain(self.timeline.iter().map(|moment| &moment.owner))
             .chain(self.events.iter().map(|event| &event.owner))
             .chain(self.socket_states.iter().map(|(_, state)| &state.owner));
-        let sockets = self.scans.values();
-        let sockets = sockets.flat_map(|scan| scan.examples().chain(scan.shown()));
         keys.flat_map(|key| [key.cgroup_id, key.memcg_id])
             .chain(self.events.iter().map(|event| event.compared.memcg_id))
             .chain(self.memcgs.iter().map(|pressed| pressed.id))
-            .chain(sockets.filter_map(|socket| socket.cgroup_id))
+            .chain(self.seen().filter_map(|socket| socket.cgroup_id))
             .filter(|id| *id != 0 && *id != OVERFLOW_ID)
             .collect()
+    }
+
+    /// Inodes of all sockets that stand for themselves or for others.
+    fn inodes(&self) -> BTreeSet<u32> {
+        self.seen().map(|socket| socket.inode).collect()
+    }
+
+    fn seen(&self) -> impl Iterator<Item = &Socket> {
+        let scans = self.scans.values();
+        scans.flat_map(|scan| scan.examples().chain(scan.shown()))
     }
 }

@@ -3,13 +3,22 @@
 
 use crate::indicators::{Counter, Row, RowState, rows::TOGETHER};
 
+/// In the place of the cookie of a namespace that ended with the machine: its number and its cookie are given again. The kernel counts
+/// cookies up from 1, and in interrupts down from the largest (`include/linux/cookie.h`, `gen_cookie_next`, Linux 6.12): it does not get
+/// here.
+const ENDED: Option<u64> = Some(1 << 63);
+
 /// Adds the rows of the window that follows. `anew`: of a later run of the machine, whose namespaces are others.
 pub(super) fn join(rows: &mut Vec<Row>, mut later: Vec<Row>, anew: bool) {
+    if anew {
+        let of_one = rows.iter_mut().filter(|row| row.netns_inum != TOGETHER);
+        of_one.for_each(|row| row.netns_cookie = ENDED);
+    }
     for counter in Counter::ALL {
         together(rows, &mut later, counter);
     }
     for row in later {
-        take(rows, row, anew);
+        take(rows, row);
     }
     rows.sort_by_key(|row| {
         let counter = Counter::ALL.iter().position(|it| *it == row.counter);
@@ -18,9 +27,13 @@ pub(super) fn join(rows: &mut Vec<Row>, mut later: Vec<Row>, anew: bool) {
     });
 }
 
-fn take(rows: &mut Vec<Row>, row: Row, anew: bool) {
+fn take(rows: &mut Vec<Row>, row: Row) {
     let same = |known: &Row| (known.netns_inum, known.counter) == (row.netns_inum, row.counter);
-    let is_other = |known: &Row| matches!((known.netns_cookie, row.netns_cookie), (Some(one), Some(other)) if one != other);
+    let is_other = |known: &Row| match (known.netns_cookie, row.netns_cookie) {
+        (ENDED, _) => true,
+        (Some(one), Some(other)) => one != other,
+        _ => false,
+    };
     let last = |rows: &[Row]| rows.iter().rposition(same);
     let Some(mut at) = last(rows) else {
         rows.push(row);
@@ -32,7 +45,6 @@ fn take(rows: &mut Vec<Row>, row: Row, anew: bool) {
     }
     match row.state {
         RowState::Present | RowState::Gone if row.netns_inum == TOGETHER => {}
-        RowState::Present if rows[at].state == RowState::Gone && anew => return rows.push(row),
         // Out of sight for a while: this row counts since it was last seen, and so has what came meanwhile.
         RowState::Present if rows[at].state == RowState::Gone => {
             rows.remove(at);
@@ -46,9 +58,7 @@ fn take(rows: &mut Vec<Row>, row: Row, anew: bool) {
             }
         }
         // Since its birth, of which some may stand here already.
-        RowState::Born
-            if row.netns_cookie.is_some() && rows[at].netns_cookie.is_some() && !anew =>
-        {
+        RowState::Born if row.netns_cookie.is_some() && rows[at].netns_cookie.is_some() => {
             rows.retain(|known| !same(known) || known.netns_cookie != row.netns_cookie);
             return rows.push(row);
         }

@@ -1,5 +1,7 @@
 //! Windows in a row, joined, are the window that they were cut from.
 
+mod boots;
+
 use std::collections::BTreeMap;
 
 use jiff::SignedDuration;
@@ -339,64 +341,6 @@ fn a_clock_that_was_set_is_told_once_however_windows_are_joined() {
     let mut all = window(2);
     all.join(window(4));
     assert_eq!(all.duration_ns(), 30_000_000_000, "{:?}", all.gaps);
-}
-
-#[test]
-fn numbers_of_a_machine_that_was_started_anew_mean_others() {
-    let mut first = ticking(0, 10);
-    let mut later = ticking(1, 10);
-    first.header.node.boot_id = Some("one".into());
-    later.header.node.boot_id = Some("two".into());
-    // The cgroup that was that of a pod is now that of another one.
-    let leaky = Fixture::quiet().owners[&LEAKY].clone();
-    let name = later.names[&key(REDIS)];
-    later.owners.insert(name, leaky);
-    first.join(later);
-    let report = first.report();
-    let mut names: Vec<_> = report
-        .victims
-        .iter()
-        .map(|victim| (victim.owner.name.as_str(), victim.refused()))
-        .collect();
-    names.sort();
-    assert_eq!(names, [("cache/redis-0", 30), ("shop/leaky", 30)]);
-    let series = report.series.unwrap();
-    assert_eq!(series.owners.len(), 2);
-    assert!(
-        series
-            .owners
-            .iter()
-            .all(|owner| owner.refused.iter().sum::<u64>() == 30)
-    );
-}
-
-#[test]
-fn sockets_of_two_runs_of_a_machine_are_not_mixed_up() {
-    let hold = |boot: &str, owner: u64, many| {
-        let mut node = Fixture::quiet();
-        let memory = crate::holders::socket::SocketMemory {
-            rmem_alloc: 1 << 20,
-            ..Default::default()
-        };
-        node.sockets(REDIS, many, crate::holders::TcpState::CloseWait, memory);
-        let owner = node.owners[&owner].clone();
-        node.owners.insert(REDIS, owner);
-        let mut capture = node.with_inputs(Capture::of);
-        capture.header.node.boot_id = Some(boot.into());
-        capture
-    };
-    let mut joined = hold("one", LEAKY, 100);
-    let mut later = hold("two", WEB, 3);
-    later.move_by(SignedDuration::from_secs(10));
-    joined.join(later);
-    // The first run held more than twice as much, so its last look speaks.
-    let report = joined.report();
-    assert_eq!(report.holders[0].owner.name, "shop/leaky");
-    assert_eq!(report.holders[0].held_bytes, 100 << 20);
-    joined.scans.remove(&Moment::Peak);
-    let report = joined.report();
-    assert_eq!(report.holders[0].owner.name, "shop/web-7");
-    assert_eq!(report.holders[0].held_bytes, 3 << 20);
 }
 
 #[test]
