@@ -4,7 +4,7 @@
 use std::{
     fs,
     io::{BufRead as _, BufReader},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
     time::Instant,
 };
@@ -62,7 +62,7 @@ pub(crate) fn run(list: &str) -> Result<i32> {
          reads it over the network"
             .to_owned(),
     );
-    unit(&mut tally)?;
+    unit(&mut tally, parts.as_ref().ok().and_then(Parts::tcpress))?;
     tally.took(STATIC, start.elapsed());
 
     let start = Instant::now();
@@ -124,10 +124,12 @@ fn lint(tally: &mut Tally, name: &str, mut command: Command) {
     eprintln!("   {} s", start.elapsed().as_secs());
 }
 
-fn unit(tally: &mut Tally) -> Result<()> {
+/// Tests of all packages; those of the command line try the program that machines get, and build none of their own.
+fn unit(tally: &mut Tally, tcpress: Option<&Path>) -> Result<()> {
     eprintln!("== cargo test");
     let mut cargo = process::cargo()
         .args(["test", "--no-fail-fast"])
+        .envs(tcpress.map(|tcpress| ("TCPRESS", tcpress)))
         .current_dir(process::workspace()?)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())

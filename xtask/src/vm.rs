@@ -143,6 +143,13 @@ impl Parts {
         })
     }
 
+    /// The `tcpress` that machines get.
+    pub(crate) fn tcpress(&self) -> Option<&Path> {
+        let mut programs = self.programs.iter();
+        let tcpress = programs.find(|path| path.ends_with("tcpress"));
+        tcpress.map(PathBuf::as_path)
+    }
+
     /// Runs a command on one kernel; `outputs` makes the places for its stdout and stderr. Returns its
     /// exit status, or 124 or 125 with a word on stderr.
     pub(crate) fn run(
