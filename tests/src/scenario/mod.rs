@@ -185,7 +185,7 @@ pub const ALL: &[Scenario] = &[
         .once(),
     scenario("churn", 5400, churn::churn).once(),
     scenario("no_btf", 180, bad_input::no_btf).once(),
-    scenario("loaded", 180, storm::loaded).counting(),
+    scenario("loaded", 180, storm::loaded).counting().once(),
     scenario("tcp_mem_storm", 180, storm::tcp_mem_storm).counting(),
-    scenario("storm", 5400, storm::storm).counting(),
+    scenario("storm", 5400, storm::storm).counting().once(),
 ];
