@@ -43,30 +43,28 @@ pub fn stay_small() {
     }
 }
 
-/// Gives memory that is free back to the system: attaching and listing sockets take some for a moment, which the allocator would keep.
+/// Gives back to the system what is not needed from one look to the next: memory that is free, which the allocator would keep, and pages of this
+/// program's file, of which most belong to what ran once. Those that are read again come from the page cache.
 pub fn give_back() {
     // SAFETY: it takes no pointer, and free memory is nobody's.
     unsafe { libc::malloc_trim(0) };
-}
-
-/// Lets go of the pages of this program's code: most of what ran until everything was attached never runs again. What does comes back from the page
-/// cache. Only mappings that are executed are touched, which nothing was ever written to.
-pub fn give_back_code() {
     let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
-    for [start, end] in maps.lines().filter_map(code) {
+    for [start, end] in maps.lines().filter_map(unwritten) {
         // SAFETY: private pages of a file that were never written to are read from it again.
         unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_DONTNEED) };
     }
 }
 
-/// The ends of a mapping of a file that is executed and not written to, from its line of `/proc/self/maps` (proc(5)).
-fn code(line: &str) -> Option<[usize; 2]> {
+/// The ends of a mapping of a program's file that nothing was ever written to, from its line of `/proc/self/maps` (proc(5)): its code, or its
+/// constants, which are what is mapped from its beginning. What lies behind the code may have been written to before it could only be read (`PT_GNU_RELRO`).
+fn unwritten(line: &str) -> Option<[usize; 2]> {
     let mut words = line.split_ascii_whitespace();
-    let (ends, rights) = (words.next()?, words.next()?);
-    let inode = words.nth(2)?;
+    let (ends, rights, offset) = (words.next()?, words.next()?, words.next()?);
+    let inode = words.nth(1)?;
     let (start, end) = ends.split_once('-')?;
     let hex = |text| usize::from_str_radix(text, 16).ok();
-    (rights == "r-xp" && inode != "0").then_some([hex(start)?, hex(end)?])
+    let constants = rights == "r--p" && hex(offset)? == 0;
+    (inode != "0" && (rights == "r-xp" || constants)).then_some([hex(start)?, hex(end)?])
 }
 
 #[cfg(test)]
@@ -74,24 +72,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_what_is_executed_of_a_file_is_code() {
-        assert_eq!(
-            code("7f00-7fa0 r-xp 00001000 08:02 173521 /usr/bin/tcpress"),
-            Some([0x7f00, 0x7fa0])
-        );
-        for other in [
+    fn only_what_was_never_written_to_is_given_back() {
+        for line in [
+            "7f00-7fa0 r-xp 00001000 08:02 173521 /usr/bin/tcpress",
             "7f00-7fa0 r--p 00000000 08:02 173521 /usr/bin/tcpress",
-            "7f00-7fa0 rw-p 00001000 08:02 173521 /usr/bin/tcpress",
+        ] {
+            assert_eq!(unwritten(line), Some([0x7f00, 0x7fa0]), "{line}");
+        }
+        for other in [
+            "7f00-7fa0 r--p 00001000 08:02 173521 /usr/bin/tcpress",
+            "7f00-7fa0 r--p 00000000 00:00 0 [vvar]",
+            "7f00-7fa0 r--s 00000000 00:10 31 anon_inode:bpf-map",
+            "7f00-7fa0 rw-p 00000000 08:02 173521 /usr/bin/tcpress",
             "7f00-7fa0 rwxp 00001000 08:02 173521 /usr/bin/tcpress",
             "7f00-7fa0 r-xs 00001000 08:02 173521 /dev/shm/code",
             "7ffe00-7ffe20 r-xp 00000000 00:00 0 [vdso]",
             "",
         ] {
-            assert_eq!(code(other), None, "{other}");
+            assert_eq!(unwritten(other), None, "{other}");
         }
         // What it lets go of is there when it is called.
-        give_back_code();
-        assert_eq!(code(""), None);
+        let constant = "a constant of this program";
+        give_back();
+        assert_eq!(constant.len(), 26);
+        assert_eq!(unwritten(""), None);
     }
 
     #[test]

@@ -99,7 +99,6 @@ impl Agent {
             privileges::drop_all(keep)?;
         }
         own::give_back();
-        own::give_back_code();
         let status = match &traced {
             Ok(probes) => format!("tracing: {probes} probes"),
             Err(why) => format!("not tracing: {why}; answering from counters"),

@@ -103,7 +103,9 @@ impl Agent {
         self.textfile();
         if listed {
             self.listed = self.turned;
-            self.give_back_at = Some(Instant::now() + GIVE_BACK);
+            // Not put off by the next listing: where much happens there is one all the time.
+            let soon = Instant::now() + GIVE_BACK;
+            self.give_back_at.get_or_insert(soon);
         }
         Ok(())
     }
