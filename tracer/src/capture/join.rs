@@ -2,27 +2,24 @@
 
 mod boots;
 mod clock;
+mod header;
 mod rows;
 mod sockets;
+mod sums;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
     mem,
 };
 
-use jiff::Timestamp;
-use tracer_common::{TallyKey, TallyValue};
+use tracer_common::TallyKey;
 
-use super::{Capture, Header, Moment, contents::kin, left_out::Rest};
+use super::{Capture, Moment, contents::kin, left_out::Rest};
 use crate::{
-    aggregate::{
-        Delta, Tallies,
-        steps::{self, Step, coarsen},
-    },
+    aggregate::steps::{self, Step, coarsen},
     attribute::{Owner, OwnerKind},
     holders::Scan,
-    indicators::{TcpMemory, memcg::Pressed},
-    kernel::plan::{Plan, Sight},
+    indicators::TcpMemory,
 };
 
 /// Most steps of a joined window: ten minutes, second by second.
@@ -48,9 +45,9 @@ impl Capture {
         self.join_steps(&mut later, between);
         self.join_scans(&mut later);
         self.join_owners(&mut later);
-        self.tallies = sum(mem::take(&mut self.tallies), mem::take(&mut later.tallies));
+        self.tallies = sums::tallies(mem::take(&mut self.tallies), mem::take(&mut later.tallies));
         rows::join(&mut self.rows, mem::take(&mut later.rows), anew);
-        self.memcgs = pressed(mem::take(&mut self.memcgs), mem::take(&mut later.memcgs));
+        self.memcgs = sums::memcgs(mem::take(&mut self.memcgs), mem::take(&mut later.memcgs));
         self.memory_stats = mem::take(&mut later.memory_stats);
         self.contexts.append(&mut later.contexts);
         self.descriptors.append(&mut later.descriptors);
@@ -229,62 +226,6 @@ impl Capture {
     }
 }
 
-impl Header {
-    fn join(&mut self, later: Self, between: u64) {
-        let durations = [self.window.duration_ns, between, later.window.duration_ns];
-        let at_rest = &mut self.at_rest;
-        at_rest.agreed = at_rest.agreed.max(later.at_rest.agreed);
-        at_rest.unknown = at_rest.unknown.saturating_add(later.at_rest.unknown);
-        self.window.end = later.window.end;
-        self.window.duration_ns = durations.into_iter().fold(0, u64::saturating_add);
-        self.top = self.top.max(later.top);
-        for (sum, more) in self.losses.iter_mut().zip(later.losses) {
-            *sum = sum.saturating_add(more);
-        }
-        self.selfcheck = match (self.selfcheck, later.selfcheck) {
-            (Some(mut sum), Some(more)) => {
-                let cells = sum.iter_mut().zip(more);
-                cells.for_each(|(sum, more)| *sum = sum.saturating_add(more));
-                Some(sum)
-            }
-            (one, other) => one.or(other),
-        };
-        let traced = [self.traced, later.traced];
-        let misses = (self.recursion_misses.take(), later.recursion_misses);
-        self.recursion_misses = told(traced, misses, |one, other| {
-            let mut sums: BTreeMap<String, u64> = BTreeMap::new();
-            for (program, misses) in one.into_iter().chain(other) {
-                let sum = sums.entry(program).or_default();
-                *sum = sum.saturating_add(misses);
-            }
-            sums.into_iter().collect()
-        });
-        let possible = (self.possible_misses, later.possible_misses);
-        self.possible_misses = told(traced, possible, u64::saturating_add);
-        self.traced |= later.traced;
-        self.memcgs |= later.memcgs;
-        self.maps = later.maps.or(self.maps);
-        let known = &mut self.runtimes;
-        let new = later.runtimes.into_iter();
-        let new: Vec<String> = new.filter(|runtime| !known.contains(runtime)).collect();
-        known.extend(new);
-        let plan = match traced {
-            // The plan of a time in which nothing was traced says nothing of what was.
-            [true, false] => self.plan.clone(),
-            _ => later.plan,
-        };
-        self.plan = match traced {
-            [true, true] => worse(&self.plan, plan),
-            _ => plan,
-        };
-        self.tcpress = later.tcpress;
-        self.node = later.node;
-        let reserve = self.memory_start.reserve_pages;
-        self.memory_start.reserve_pages = reserve.or(later.memory_start.reserve_pages);
-        self.memory_end = later.memory_end;
-    }
-}
-
 /// A number that no owner has.
 pub(super) fn free_number(owners: &BTreeMap<u32, Owner>) -> u32 {
     let last = owners.last_key_value().map(|(last, _)| *last);
@@ -293,121 +234,11 @@ pub(super) fn free_number(owners: &BTreeMap<u32, Owner>) -> u32 {
         .unwrap_or(u32::MAX)
 }
 
-/// What is told where something was traced: the sum, or nothing if the kernel did not tell one of the two.
-fn told<T>(
-    [one_traced, other_traced]: [bool; 2],
-    (one, other): (Option<T>, Option<T>),
-    add: impl Fn(T, T) -> T,
-) -> Option<T> {
-    match (one_traced, other_traced) {
-        (true, true) => Some(add(one?, other?)),
-        (true, false) => one,
-        (false, true) => other,
-        (false, false) => one.or(other),
-    }
-}
-
-/// The later plan, in which no counter is seen better than it was before.
-fn worse(before: &Plan, mut later: Plan) -> Plan {
-    let rank = |sight: Sight| match sight {
-        Sight::Exact => 0,
-        Sight::Derived => 1,
-        Sight::Blind => 2,
-    };
-    for counter in &mut later.counters {
-        let mut earlier = before.counters.iter();
-        let earlier = earlier.find(|earlier| earlier.counter == counter.counter);
-        if let Some(earlier) = earlier.filter(|it| rank(it.sight) > rank(counter.sight)) {
-            *counter = earlier.clone();
-        }
-    }
-    later
-}
-
-/// Counts of both; figures of one moment are those of the later.
-fn sum(one: Vec<Delta>, other: Vec<Delta>) -> Vec<Delta> {
-    let mut sums: Tallies = Tallies::new();
-    for Delta { key, value } in one.into_iter().chain(other) {
-        match sums.entry(key) {
-            Entry::Vacant(place) => drop(place.insert(value)),
-            Entry::Occupied(mut sum) => add(sum.get_mut(), &value),
-        }
-    }
-    let sums = sums.into_iter();
-    sums.map(|(key, value)| Delta { key, value }).collect()
-}
-
-fn add(sum: &mut TallyValue, later: &TallyValue) {
-    let lists = (sum.verdicts.iter_mut().zip(&later.verdicts))
-        .chain(sum.prunes.iter_mut().zip(&later.prunes))
-        .chain(sum.stalls.iter_mut().zip(&later.stalls))
-        .chain(sum.collapses.iter_mut().zip(&later.collapses))
-        .chain(sum.counts.iter_mut().zip(&later.counts));
-    let single = [
-        (&mut sum.rcv_pruned, &later.rcv_pruned),
-        (&mut sum.ofo_pruned, &later.ofo_pruned),
-        (&mut sum.rcv_collapsed, &later.rcv_collapsed),
-        (&mut sum.early_exits, &later.early_exits),
-        (&mut sum.stall_ns, &later.stall_ns),
-        (&mut sum.collapse_ns, &later.collapse_ns),
-        (&mut sum.suppressed, &later.suppressed),
-    ];
-    for (sum, more) in lists.chain(single) {
-        *sum = sum.saturating_add(*more);
-    }
-    // Of one moment; where the later window has none it is 0.
-    if later.last_allocated_pages > 0 {
-        sum.last_allocated_pages = later.last_allocated_pages;
-        sum.last_tcp_mem_max_pages = later.last_tcp_mem_max_pages;
-    }
-    sum.last_evidence_ns = later.last_evidence_ns;
-}
-
-/// Events of both; figures of one moment are those of the later.
-fn pressed(one: Vec<Pressed>, other: Vec<Pressed>) -> Vec<Pressed> {
-    let mut sums: BTreeMap<u64, Pressed> = BTreeMap::new();
-    for mut pressed in one.into_iter().chain(other) {
-        if let Some(before) = sums.get(&pressed.id) {
-            let add = |one: Option<u64>, other: Option<u64>| match (one, other) {
-                (Some(one), Some(other)) => Some(one.saturating_add(other)),
-                (one, other) => one.or(other),
-            };
-            let (one, other) = (before.events, &mut pressed.events);
-            other.high = add(one.high, other.high);
-            other.max = add(one.max, other.max);
-            other.oom = add(one.oom, other.oom);
-            other.oom_kill = add(one.oom_kill, other.oom_kill);
-            other.sock_throttled = add(one.sock_throttled, other.sock_throttled);
-        }
-        sums.insert(pressed.id, pressed);
-    }
-    sums.into_values().collect()
-}
-
 /// Appends as much as there is room for; what is left out is counted.
 fn append<T>(to: &mut Vec<T>, from: Vec<T>, most: usize, left: &mut u64) {
     let room = most.saturating_sub(to.len());
     *left = left.saturating_add(from.len().saturating_sub(room) as u64);
     to.extend(from.into_iter().take(room));
-}
-
-impl Capture {
-    /// When its window begins and ends.
-    #[must_use]
-    pub const fn ends(&self) -> [Timestamp; 2] {
-        [self.header.window.start, self.header.window.end]
-    }
-
-    /// Length of its window by the monotonic clock.
-    #[must_use]
-    pub const fn duration_ns(&self) -> u64 {
-        self.header.window.duration_ns
-    }
-
-    /// Adds a gap, in words.
-    pub(crate) fn note_gap(&mut self, words: String) {
-        self.gaps.push(words);
-    }
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod keep;
 mod left_out;
 mod read;
 mod record;
+mod records;
 mod trim;
 
 pub use contents::Capture;

@@ -1,5 +1,7 @@
 //! What is trimmed is small, and its sums are what they were.
 
+use std::collections::BTreeMap;
+
 use tracer_common::{
     EventRecord, TallyValue, Tuple,
     event::timeline,
@@ -8,9 +10,13 @@ use tracer_common::{
 
 use super::*;
 use crate::{
-    aggregate::{Delta, holding, steps::Step},
+    aggregate::{
+        Delta, holding,
+        steps::{self, Step},
+    },
     attribute::{ContainerFacts, PodFacts},
-    holders::socket::SocketMemory,
+    capture::{Moment, contents::kin},
+    holders::{Socket, TcpState, part::Part, socket::SocketMemory},
     indicators::Counter,
     report::tests::{
         fixture::{Fixture, event, pod, refuse, socket},

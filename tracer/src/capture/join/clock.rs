@@ -2,8 +2,8 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Capture, Header, MAX_GAPS};
-use crate::output::size;
+use super::{Capture, MAX_GAPS};
+use crate::{capture::Header, output::size};
 
 /// Clocks that differ by less have not been set.
 const CLOCK_SET: SignedDuration = SignedDuration::from_secs(1);

@@ -4,7 +4,7 @@ mod boots;
 
 use std::collections::BTreeMap;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use tracer_common::{
     EventRecord, TallyKey, TallyValue,
     tally::{count, limit, queue, slot},
@@ -12,9 +12,10 @@ use tracer_common::{
 
 use super::*;
 use crate::{
-    aggregate,
+    aggregate::{self, Delta, Tallies},
     indicators::{
         Counter, Netstat, Row, RowState,
+        memcg::Pressed,
         rows::{self, KernelCounts, Readings, Snapshot, TOGETHER},
     },
     report::{
@@ -541,9 +542,9 @@ fn events_of_memory_cgroups_add_up() {
         sock_bytes: None,
         windows_clamped: None,
     };
-    let all = super::pressed(vec![pressed(Some(3), 10)], vec![pressed(Some(4), 5)]);
+    let all = sums::memcgs(vec![pressed(Some(3), 10)], vec![pressed(Some(4), 5)]);
     assert_eq!(all, [pressed(Some(7), 5)]);
-    let all = super::pressed(vec![pressed(None, 10)], vec![pressed(Some(4), 5)]);
+    let all = sums::memcgs(vec![pressed(None, 10)], vec![pressed(Some(4), 5)]);
     assert_eq!(all, [pressed(Some(4), 5)]);
 }
 
@@ -563,7 +564,7 @@ fn what_one_key_did_is_found_in_the_sum() {
         },
         value: value(n),
     };
-    let all = sum(
+    let all = sums::tallies(
         vec![delta(1, 2), delta(2, 7)],
         vec![delta(1, 3), delta(3, 1)],
     );
