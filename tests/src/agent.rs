@@ -140,6 +140,8 @@ impl Agent {
         let mut paths: Vec<PathBuf> = fs::read_dir(self.folder.join("incidents"))?
             .map(|entry| Ok(entry?.path()))
             .collect::<Result<_>>()?;
+        // What is being written has another name until it is whole.
+        paths.retain(|path| path.extension().is_some_and(|it| it == "json"));
         paths.sort();
         let read = |path: &PathBuf| Ok(serde_json::from_slice(&fs::read(path)?)?);
         paths.iter().map(read).collect()
