@@ -4,17 +4,16 @@ use std::{fs, path::Path, process::Command};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{binaries, cache::Cache, process};
+use crate::process;
 
-/// Replays what the scenario `recorded` has left in a folder.
-pub(crate) fn check(folder: &Path) -> Result<()> {
+/// Replays what the scenario `recorded` has left in a folder, with the `tcpress` that machines get.
+pub(crate) fn check(folder: &Path, tcpress: &Path) -> Result<()> {
     let capture = folder.join("recorded.ndjson.zst");
     let printed = folder.join("recorded.json");
     let printed = fs::read_to_string(&printed)
         .with_context(|| format!("the guest has left no {}", printed.display()))?;
-    let program = binaries::tcpress(&Cache::open()?)?;
     let replayed = process::output(
-        Command::new(program)
+        Command::new(tcpress)
             .arg("replay")
             .arg(&capture)
             .args(["-o", "json"]),

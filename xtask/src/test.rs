@@ -62,7 +62,8 @@ pub(crate) fn run(list: &str) -> Result<i32> {
          reads it over the network"
             .to_owned(),
     );
-    unit(&mut tally, parts.as_ref().ok().and_then(Parts::tcpress))?;
+    let tcpress = parts.as_ref().ok().and_then(|parts| parts.tcpress().ok());
+    unit(&mut tally, tcpress)?;
     tally.took(STATIC, start.elapsed());
 
     let start = Instant::now();
@@ -215,7 +216,10 @@ fn scenarios(tally: &mut Tally, parts: &Parts) -> Result<()> {
             Err(error) => tally.fail(format!("{}: {error:#}", run.label)),
         }
     }
-    match replayed::check(&share.join("out")) {
+    match parts
+        .tcpress()
+        .and_then(|tcpress| replayed::check(&share.join("out"), tcpress))
+    {
         Ok(()) => tally.pass(),
         Err(error) => tally.fail(format!("a capture replayed on this host: {error:#}")),
     }

@@ -144,10 +144,12 @@ impl Parts {
     }
 
     /// The `tcpress` that machines get.
-    pub(crate) fn tcpress(&self) -> Option<&Path> {
+    pub(crate) fn tcpress(&self) -> Result<&Path> {
         let mut programs = self.programs.iter();
         let tcpress = programs.find(|path| path.ends_with("tcpress"));
-        tcpress.map(PathBuf::as_path)
+        tcpress
+            .map(PathBuf::as_path)
+            .context("cargo built no tcpress")
     }
 
     /// Runs a command on one kernel; `outputs` makes the places for its stdout and stderr. Returns its
