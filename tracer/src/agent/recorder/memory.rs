@@ -66,10 +66,22 @@ impl Memory {
                 break;
             }
             length = length.saturating_sub(first.duration_ns);
-            self.bytes -= first.payload.len();
-            self.windows.pop_front();
+            self.forget_first();
         }
         Ok(())
+    }
+
+    /// Forgets the older windows, so that at most half of the bytes are left.
+    pub(super) fn cut(&mut self) {
+        let half = self.bytes / 2;
+        while self.bytes > half {
+            self.forget_first();
+        }
+    }
+
+    fn forget_first(&mut self) {
+        let first = self.windows.pop_front();
+        self.bytes -= first.map_or(0, |first| first.payload.len());
     }
 
     /// Bytes that they take.

@@ -122,10 +122,9 @@ impl Recorder {
         file.into_iter().chain(self.memory.oldest()).min()
     }
 
-    /// Bytes that the last minutes take.
-    #[must_use]
-    pub fn memory_bytes(&self) -> usize {
-        self.memory.bytes()
+    /// Forgets the older half of the last minutes; what is in the file stays there.
+    pub fn cut(&mut self) {
+        self.memory.cut();
     }
 
     /// All that was recorded from a time to another as one capture: second by second where that is still known, else minute by

@@ -520,8 +520,15 @@ fn memory_is_bounded_in_time_and_bytes() {
         memory.take(&minute(n, 1), None).unwrap();
         assert!(memory.bytes() <= 3_000);
     }
-    assert!(memory.bytes() > 0);
+    let (bytes, oldest) = (memory.bytes(), memory.oldest());
+    assert!(bytes > 0);
+    memory.cut();
+    assert!((1..=bytes / 2).contains(&memory.bytes()), "the last stays");
+    assert!(memory.oldest() > oldest);
+    let seen = memory.between(at(0), at(10_000), false).last().unwrap();
+    assert_eq!(seen.unwrap().ends()[1], at(20 * 60));
     let mut none = super::Memory::new(Duration::from_secs(300), 10);
     assert!(none.take(&minute(0, 1), None).is_err());
     assert_eq!((none.bytes(), none.oldest()), (0, None));
+    none.cut();
 }

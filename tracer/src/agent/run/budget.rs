@@ -1,4 +1,5 @@
-//! What the agent may take of a CPU. Over its budget it looks more rarely; over it all the same, it detaches.
+//! What the agent may take. Over its budget of a CPU it looks more rarely; over it all the same, it detaches. Near its budget of memory it
+//! forgets; far over it, it ends.
 
 use std::time::{Duration, Instant};
 
@@ -9,6 +10,36 @@ const OVER: Duration = Duration::from_secs(60);
 /// Longest that windows are stretched.
 const MOST: u32 = 8;
 
+/// A bound that was hit, in words where that is news.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Reached {
+    /// More of a CPU than it may take: windows are longer from now on.
+    Throttled(String),
+    /// The same with the longest windows: everything is to be detached.
+    Spent(String),
+    /// Memory: the last minutes are to be cut.
+    Memory(Option<String>),
+}
+
+impl Reached {
+    /// Its name in `tcpress_bounds_hit_total`.
+    pub(super) const fn bound(&self) -> &'static str {
+        match self {
+            Self::Throttled(_) => "cpu_throttled",
+            Self::Spent(_) => "cpu",
+            Self::Memory(_) => "memory",
+        }
+    }
+
+    /// What is to be said of it.
+    pub(super) fn words(&self) -> Option<&str> {
+        match self {
+            Self::Throttled(words) | Self::Spent(words) => Some(words),
+            Self::Memory(words) => words.as_deref(),
+        }
+    }
+}
+
 /// CPU time and memory against their limits.
 #[derive(Debug)]
 pub(super) struct Budget {
@@ -16,7 +47,7 @@ pub(super) struct Budget {
     cpu: Duration,
     stretch: u32,
     spent: Option<&'static str>,
-    /// Whether it has been said that memory is over its limit.
+    /// Whether it has been said that memory is near its limit.
     large: bool,
 }
 
@@ -41,38 +72,42 @@ impl Budget {
         self.spent
     }
 
-    /// Looks once a minute; in words, what has changed.
+    /// Looks once a minute; which bounds were hit since.
     ///
     /// # Errors
     /// When the agent takes twice the memory that it may: whoever supervises it begins anew.
-    pub(super) fn look(&mut self, now: Instant, limits: &Limits) -> anyhow::Result<Option<String>> {
+    pub(super) fn look(&mut self, now: Instant, limits: &Limits) -> anyhow::Result<Vec<Reached>> {
         let over = now.saturating_duration_since(self.since);
         if over < OVER {
-            return Ok(None);
+            return Ok(Vec::new());
         }
         let Some(cpu) = own::cpu() else {
-            return Ok(None);
+            return Ok(Vec::new());
         };
         let used = cpu.saturating_sub(self.cpu).as_secs_f64() / over.as_secs_f64();
         (self.since, self.cpu) = (now, cpu);
-        let memory = own::resident_bytes().unwrap_or(0);
+        let memory = self.weigh(own::resident_bytes().unwrap_or(0), limits.memory)?;
+        Ok(memory
+            .into_iter()
+            .chain(self.judge(used, limits.cpu))
+            .collect())
+    }
+
+    /// What follows from the bytes that are resident: from seven eighths of the limit on there is to be less.
+    fn weigh(&mut self, memory: u64, limit: u64) -> anyhow::Result<Option<Reached>> {
         anyhow::ensure!(
-            memory <= limits.memory.saturating_mul(2),
-            "it takes {memory} bytes of memory and may take {} ([limits] memory): ending, to be started anew",
-            limits.memory,
+            memory <= limit.saturating_mul(2),
+            "it takes {memory} bytes of memory and may take {limit} ([limits] memory): ending, to be started anew",
         );
-        let was = std::mem::replace(&mut self.large, memory > limits.memory);
-        if self.large && !was {
-            return Ok(Some(format!(
-                "it takes {memory} bytes of memory, more than [limits] memory ({})",
-                limits.memory
-            )));
-        }
-        Ok(self.judge(used, limits.cpu))
+        let was = std::mem::replace(&mut self.large, memory >= limit / 8 * 7);
+        let words = format!(
+            "it takes {memory} bytes of memory, and may take {limit} ([limits] memory): of the last minutes it forgets the older half"
+        );
+        Ok(self.large.then(|| Reached::Memory((!was).then_some(words))))
     }
 
     /// What follows from the part of a CPU that was used in the last while.
-    fn judge(&mut self, used: f64, limit: f64) -> Option<String> {
+    fn judge(&mut self, used: f64, limit: f64) -> Option<Reached> {
         if self.spent.is_some() {
             return None;
         }
@@ -90,15 +125,15 @@ impl Budget {
         );
         if self.stretch < MOST {
             self.stretch *= 2;
-            return Some(format!(
+            return Some(Reached::Throttled(format!(
                 "it took {share} ([limits] cpu): windows are {} times as long",
                 self.stretch
-            ));
+            )));
         }
         self.spent = Some("over its CPU budget ([limits] cpu)");
-        Some(format!(
+        Some(Reached::Spent(format!(
             "it took {share}, although it looks as rarely as it may: it detaches itself"
-        ))
+        )))
     }
 }
 
@@ -111,12 +146,29 @@ mod tests {
         let mut budget = Budget::new(Instant::now());
         assert_eq!(budget.judge(0.05, 0.05), None);
         for stretch in [2, 4, 8] {
-            assert!(budget.judge(0.06, 0.05).is_some());
+            let reached = budget.judge(0.06, 0.05).unwrap();
+            assert_eq!(reached.bound(), "cpu_throttled");
             assert_eq!((budget.stretch(), budget.spent()), (stretch, None));
         }
-        assert!(budget.judge(0.06, 0.05).unwrap().contains("detaches"));
+        let reached = budget.judge(0.06, 0.05).unwrap();
+        assert_eq!(reached.bound(), "cpu");
+        assert!(reached.words().unwrap().contains("detaches"));
         assert!(budget.spent().is_some());
         assert_eq!(budget.judge(0.06, 0.05), None, "it is said once");
+    }
+
+    #[test]
+    fn near_its_limit_memory_is_to_become_less_and_far_over_it_the_agent_ends() {
+        let mut budget = Budget::new(Instant::now());
+        assert_eq!(budget.weigh(69, 80).unwrap(), None);
+        let reached = budget.weigh(70, 80).unwrap().unwrap();
+        assert_eq!(reached.bound(), "memory");
+        assert!(reached.words().unwrap().contains("may take 80"));
+        // It goes on, which is no news.
+        assert_eq!(budget.weigh(160, 80).unwrap(), Some(Reached::Memory(None)));
+        assert_eq!(budget.weigh(10, 80).unwrap(), None);
+        assert!(budget.weigh(75, 80).unwrap().unwrap().words().is_some());
+        assert!(budget.weigh(161, 80).is_err());
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{Agent, calm};
+use super::{Agent, budget::Reached, calm};
 use crate::{
     agent::{
         config::Level,
@@ -18,13 +18,15 @@ impl Agent {
         self.setup.notifier.alive();
         let now = Instant::now();
         self.board.posted().beat = now;
-        if let Some(words) = self.budget.look(now, &self.config.limits)? {
-            self.words.say(Level::Warn, &words);
-            self.board.hit(if self.budget.spent().is_some() {
-                "cpu"
-            } else {
-                "cpu_throttled"
-            });
+        for reached in self.budget.look(now, &self.config.limits)? {
+            if let Some(words) = reached.words() {
+                self.words.say(Level::Warn, words);
+            }
+            self.board.hit(reached.bound());
+            if matches!(reached, Reached::Memory(_)) {
+                self.recorder.cut();
+                self.give_back_at = Some(now);
+            }
         }
         if self.give_back_at.is_some_and(|at| now >= at) {
             self.give_back_at = None;
