@@ -3,7 +3,7 @@
 use std::{
     io::{BufRead as _, BufReader},
     os::unix::process::CommandExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Command, Stdio},
 };
 
@@ -19,10 +19,15 @@ pub(crate) fn build(cache: &Cache) -> Result<Vec<PathBuf>> {
 
 /// Builds tcpress and returns where cargo put it.
 pub(crate) fn tcpress(cache: &Cache) -> Result<PathBuf> {
-    let programs = programs(cache, &["tracer"])?;
-    let mut programs = programs.into_iter();
-    let tcpress = programs.find(|path| path.ends_with("tcpress"));
-    tcpress.context("cargo built no tcpress")
+    Ok(tcpress_of(&programs(cache, &["tracer"])?)?.to_owned())
+}
+
+/// The one of several programs that is tcpress.
+pub(crate) fn tcpress_of(programs: &[PathBuf]) -> Result<&Path> {
+    let tcpress = programs.iter().find(|path| path.ends_with("tcpress"));
+    tcpress
+        .map(PathBuf::as_path)
+        .context("cargo built no tcpress")
 }
 
 /// Builds tcpress and becomes it.

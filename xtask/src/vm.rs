@@ -145,11 +145,7 @@ impl Parts {
 
     /// The `tcpress` that machines get.
     pub(crate) fn tcpress(&self) -> Result<&Path> {
-        let mut programs = self.programs.iter();
-        let tcpress = programs.find(|path| path.ends_with("tcpress"));
-        tcpress
-            .map(PathBuf::as_path)
-            .context("cargo built no tcpress")
+        binaries::tcpress_of(&self.programs)
     }
 
     /// Runs a command on one kernel; `outputs` makes the places for its stdout and stderr. Returns its

@@ -94,7 +94,7 @@ mod tests {
         // What it lets go of is there when it is called.
         let constant = "a constant of this program";
         give_back();
-        assert_eq!(constant.len(), 26);
+        assert!(std::hint::black_box(constant).ends_with("program"));
         assert_eq!(unwritten(""), None);
     }
 
