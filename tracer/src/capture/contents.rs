@@ -248,6 +248,8 @@ impl Capture {
 }
 
 fn header(inputs: &Inputs<'_>) -> Header {
+    let (zero, set) = ((inputs.wall_clock)(0), inputs.window.clock_set());
+    let zero_at_start = zero.checked_sub(set).unwrap_or(zero);
     Header {
         schema: SCHEMA.to_owned(),
         tcpress: inputs.version.to_owned(),
@@ -258,8 +260,8 @@ fn header(inputs: &Inputs<'_>) -> Header {
         plan: inputs.plan.clone(),
         traced: inputs.traced,
         top: inputs.top,
-        monotonic_zero: (inputs.wall_clock)(0),
-        zeros: None,
+        monotonic_zero: zero,
+        zeros: (zero_at_start != zero).then_some([zero_at_start, zero]),
         at_rest: inputs.at_rest,
         left_out: LeftOut::default(),
         memory_start: *inputs.memory_start,

@@ -211,8 +211,8 @@ pub struct Header {
     pub top: usize,
     /// The wall clock when `CLOCK_MONOTONIC` was 0.
     pub monotonic_zero: Timestamp,
-    /// The same by the clock at the beginning and by the clock at the end, where it was set in between; `monotonic_zero` is then the earliest
-    /// of all that it said.
+    /// The same by the clock at the beginning and by the clock at the end, where it was set in between; `monotonic_zero` is then the one
+    /// that times of kernel records are counted from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub zeros: Option<[Timestamp; 2]>,
     /// Rows that were at rest and are not among the records.

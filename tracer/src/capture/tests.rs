@@ -13,7 +13,7 @@ use super::{
 use crate::{
     fixture::Fixture,
     report::{
-        Confidence, Report,
+        Confidence, Inputs, Report,
         tests::{
             fixture::{Fixture as Node, REDIS, refuse},
             incident::incident,
@@ -49,6 +49,21 @@ pub(crate) fn minute(n: u64, refused: u64) -> Capture {
     let mut capture = node.with_inputs(Capture::of);
     capture.move_by(SignedDuration::from_secs(60 * n as i64));
     capture
+}
+
+#[test]
+fn a_clock_that_was_set_within_a_window_is_known_as_it_was_before() {
+    for (set, known) in [(7_200, true), (-7_200, true), (0, false)] {
+        let set = SignedDuration::from_secs(set);
+        let capture = incident().with_inputs(|inputs| {
+            let mut window = inputs.window;
+            window.end += set;
+            Capture::of(&Inputs { window, ..*inputs })
+        });
+        let zero = capture.header.monotonic_zero;
+        let zeros = known.then(|| [zero - set, zero]);
+        assert_eq!(capture.header.zeros, zeros, "{set:#}");
+    }
 }
 
 impl Capture {

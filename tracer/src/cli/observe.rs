@@ -134,7 +134,6 @@ impl Begun {
             std::mem::take(&mut self.attributor),
             self.start.clone(),
             self.start.clone(),
-            Duration::ZERO,
         );
         self.attributor = Attributor::clone(&snapshot.attributor);
         snapshot
@@ -192,16 +191,13 @@ async fn observe(
             (observation, ended)
         }
         Err(why) => {
-            let begun = Instant::now();
             let ended = wait(&mut observer, args.duration()).await;
-            let elapsed = begun.elapsed();
             let end = survey(&sources.proc, Detail::Each, &Progress::new(&super::say));
             sources.refresh(&mut attributor);
             live.look_at(&mut attributor, &end.namespaces, true);
             live.settle(&mut attributor);
             let plan = Plan::impossible(why);
-            let observation =
-                Observation::untraced(plan, &sources, attributor, start, end, elapsed);
+            let observation = Observation::untraced(plan, &sources, attributor, start, end);
             (observation, ended)
         }
     };

@@ -48,7 +48,7 @@ pub use inputs::Inputs;
 pub use losses::Losses;
 pub use memcg::MemcgPressure;
 pub use memory::{Explained, TcpMemBytes, TcpMemory};
-pub use node::{Node, Window};
+pub use node::{CLOCK_SET, Node, Window, clock_set_words};
 pub use owner::{Owner, OwnerKind};
 pub use plan::Plan;
 pub use reconciliation::{AtRest, Reconciliation};

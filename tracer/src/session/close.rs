@@ -3,13 +3,11 @@
 use std::{collections::BTreeMap, mem, sync::Arc, time::Instant};
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 
 use super::{
-    Observation, Survey, Watch,
+    Clocks, Observation, Survey, Watch,
     bracket::{BRIEF, PATIENT, bracket},
     held::{self, Effort},
-    observation::nanos,
     pace::Pace,
     watch::{MAX_EVENTS, MAX_MOMENTS, State, Taken, less},
 };
@@ -23,6 +21,8 @@ use crate::{
 /// What happened within a window, as far as the programs and the kernel's counters tell, and how things stood at its end.
 struct Happened {
     window: Window,
+    /// When it ended.
+    at: Clocks,
     deltas: Vec<Delta>,
     rows: Vec<Row>,
     taken: Taken,
@@ -81,7 +81,7 @@ impl Watch {
     fn end(&mut self, attempts: u32) -> anyhow::Result<Happened> {
         let last = bracket(&self.tracer, &self.sources.proc, attempts)
             .context("cannot read the counts")?;
-        let (since, at) = (Instant::now(), Timestamp::now());
+        let at = Clocks::now();
         let left = self.drain();
         self.keep(left);
         // The answer comes while everything else is read.
@@ -96,15 +96,12 @@ impl Watch {
         let (deltas, rows) = base.counts.until(&taken.within, &last.counts, tallies);
         let counts = Arc::new(last.counts);
         base.counts.advance(Arc::clone(&counts), Some(last.tallies));
-        let window = Window {
-            start: mem::replace(&mut base.at, at),
-            end: at,
-            duration_ns: nanos(since - mem::replace(&mut base.since, since)),
-        };
+        let window = mem::replace(&mut base.at, at).until(at);
         let within = state.since(&base.state);
         base.state = state;
         Ok(Happened {
             window,
+            at,
             deltas,
             rows,
             taken,
@@ -126,6 +123,7 @@ impl Watch {
     ) -> Observation {
         let Happened {
             window,
+            at,
             deltas,
             rows,
             taken,
@@ -138,7 +136,7 @@ impl Watch {
         let attributor = Arc::make_mut(&mut self.attributor);
         gaps.extend(scan.gaps.iter().cloned());
         let end = Survey {
-            at: window.end,
+            at,
             memory: TcpMemory {
                 reserve_pages: start.memory.reserve_pages,
                 ..memory
@@ -154,6 +152,7 @@ impl Watch {
         gaps.extend(attributor.gaps());
         gaps.extend(attributor.nameless(deltas.iter().map(|delta| &delta.key)));
         gaps.extend(taken.gaps());
+        gaps.extend(window.clock_set_words());
         gaps.sort();
         gaps.dedup();
         let misses = state.misses;

@@ -3,6 +3,7 @@
 
 mod baseline;
 mod bracket;
+mod clocks;
 mod close;
 mod explain;
 mod held;
@@ -18,6 +19,7 @@ mod watch;
 mod windows;
 
 pub use bracket::{Bracket, bracket};
+pub use clocks::Clocks;
 pub use explain::{observer, owners};
 pub use held::SINGLY_UP_TO;
 pub use observation::{Observation, wall_clock};

@@ -82,7 +82,6 @@ impl Observation {
         mut attributor: Attributor,
         start: Survey,
         mut end: Survey,
-        duration: Duration,
     ) -> Self {
         let effort = match Arc::ptr_eq(&start.scan, &end.scan) {
             true => Effort::Quick,
@@ -98,11 +97,7 @@ impl Observation {
             },
             None,
         );
-        let window = Window {
-            start: start.at,
-            end: end.at,
-            duration_ns: nanos(duration),
-        };
+        let window = start.at.until(end.at);
         let ends = [start, end].map(Arc::new);
         Self::by_counters(plan, window, rows, held, ends, Arc::new(attributor))
     }
@@ -118,6 +113,7 @@ impl Observation {
     ) -> Self {
         let mut gaps: Vec<String> = start.gaps.iter().chain(&end.gaps).cloned().collect();
         gaps.extend(attributor.gaps());
+        gaps.extend(window.clock_set_words());
         gaps.sort();
         gaps.dedup();
         Self {

@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeMap, fs, path::Path, sync::Arc};
 
-use jiff::Timestamp;
-
+use super::Clocks;
 use crate::{
     holders::{self, Detail, Progress, Scan},
     indicators::{
@@ -19,7 +18,7 @@ use crate::{
 #[derive(Clone, Debug)]
 pub struct Survey {
     /// When it was begun.
-    pub at: Timestamp,
+    pub at: Clocks,
     /// TCP memory of the node.
     pub memory: TcpMemory,
     /// The kernel's counters, by network namespace.
@@ -37,7 +36,7 @@ pub struct Survey {
 /// Reads it all, sockets in as much detail as is wanted, with words on how far it is where that takes long.
 #[must_use]
 pub fn survey(proc: &Path, detail: Detail<'_>, progress: &Progress<'_>) -> Survey {
-    let at = Timestamp::now();
+    let at = Clocks::now();
     let Readings { readings, mut gaps } = readings::read_all(proc);
     let namespaces: Vec<_> = readings
         .iter()

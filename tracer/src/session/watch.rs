@@ -4,7 +4,6 @@ use std::{
     collections::{BTreeMap, HashMap},
     path::Path,
     sync::Arc,
-    time::Instant,
 };
 
 use aya::maps::MapError;
@@ -13,6 +12,7 @@ use jiff::Timestamp;
 use tracer_common::{EventRecord, Layout, Settings, SocketState, TimelineRecord, lost, selfcheck};
 
 use super::{
+    Clocks,
     baseline::Baseline,
     bracket::{PATIENT, bracket},
     explain::owners,
@@ -59,8 +59,7 @@ pub struct Watch {
 
 /// How everything stood when the window began.
 pub(super) struct Base {
-    pub(super) since: Instant,
-    pub(super) at: Timestamp,
+    pub(super) at: Clocks,
     pub(super) counts: Baseline,
     pub(super) state: State,
 }
@@ -131,8 +130,7 @@ impl Watch {
         let base = Base {
             counts: Baseline::new(counts, Some(first.tallies)),
             state: State::read(&tracer, settings.selfcheck != 0).map_err(map)?,
-            since: Instant::now(),
-            at: Timestamp::now(),
+            at: Clocks::now(),
         };
         Ok(Self {
             tracer,
@@ -201,7 +199,8 @@ impl Watch {
     fn step(&mut self, sockstat_pages: Option<u64>) {
         let base = self.base.counts.tallies.as_ref();
         if let (Some(base), Ok(tallies)) = (base, self.tracer.tallies()) {
-            let end_ns = u64::try_from(self.base.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let end_ns =
+                u64::try_from(self.base.at.monotonic.elapsed().as_nanos()).unwrap_or(u64::MAX);
             let steps = &mut self.taken.steps;
             steps.look(end_ns, sockstat_pages, base, &tallies);
         }
@@ -215,7 +214,8 @@ impl Watch {
         let tallies = self.tracer.tallies()?;
         let memory = memory::read(&self.sources.proc);
         if let Some(base) = &self.base.counts.tallies {
-            let end_ns = u64::try_from(self.base.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+            let end_ns =
+                u64::try_from(self.base.at.monotonic.elapsed().as_nanos()).unwrap_or(u64::MAX);
             let pages = memory.sockstat_pages;
             self.taken.steps.look(end_ns, pages, base, &tallies);
         }

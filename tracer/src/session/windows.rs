@@ -21,15 +21,13 @@ use std::{
 };
 
 use anyhow::Context as _;
-use jiff::Timestamp;
 use tokio::time::MissedTickBehavior;
 
 use super::{
-    Observation, Pace, Survey, Watch,
+    Clocks, Observation, Pace, Survey, Watch,
     baseline::Baseline,
     explain::observer,
     held::{self, Effort},
-    observation::nanos,
     survey::snapshot,
 };
 use crate::{
@@ -42,7 +40,6 @@ use crate::{
         rows::Snapshot,
     },
     kernel::Plan,
-    report::Window,
 };
 
 /// Between two readings of the kernel's counters within a window, for namespaces that die in it.
@@ -78,8 +75,7 @@ struct Counters {
     sources: Sources,
     attributor: Arc<Attributor>,
     live: Live,
-    since: Instant,
-    at: Timestamp,
+    at: Clocks,
     base: Baseline,
     within: Snapshot,
 }
@@ -106,7 +102,6 @@ impl Windows {
                 sources: sources.clone(),
                 attributor,
                 live,
-                since: Instant::now(),
                 at: start.at,
                 base: Baseline::new(Arc::clone(&start.counts), None),
                 within: Snapshot::new(),
@@ -134,8 +129,8 @@ impl Windows {
     #[must_use]
     pub fn since(&self) -> Instant {
         match &self.by {
-            By::Probes(watch) => watch.base.since,
-            By::Counters(counters) => counters.since,
+            By::Probes(watch) => watch.base.at.monotonic,
+            By::Counters(counters) => counters.at.monotonic,
         }
     }
 
@@ -283,7 +278,7 @@ impl Counters {
 
     fn turn(&mut self, start: Arc<Survey>, pace: &mut Pace) -> Observation {
         let readings::Readings { readings, gaps } = readings::read_all(&self.sources.proc);
-        let (since, at) = (Instant::now(), Timestamp::now());
+        let at = Clocks::now();
         let namespaces = readings.iter();
         let namespaces = namespaces
             .map(|NetnsReading { netns, cookie, .. }| (netns.clone(), *cookie))
@@ -292,11 +287,7 @@ impl Counters {
         let within = mem::take(&mut self.within);
         let (_, rows) = self.base.until(&within, &counts, None);
         self.base.advance(Arc::clone(&counts), None);
-        let window = Window {
-            start: mem::replace(&mut self.at, at),
-            end: at,
-            duration_ns: nanos(since - mem::replace(&mut self.since, since)),
-        };
+        let window = mem::replace(&mut self.at, at).until(at);
         let memory = TcpMemory {
             reserve_pages: start.memory.reserve_pages,
             ..memory::read(&self.sources.proc)

@@ -3,10 +3,11 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{Capture, MAX_GAPS};
-use crate::{capture::Header, output::size};
-
-/// Clocks that differ by less have not been set.
-const CLOCK_SET: SignedDuration = SignedDuration::from_secs(1);
+use crate::{
+    capture::Header,
+    output::size,
+    report::{CLOCK_SET, clock_set_words},
+};
 
 impl Header {
     /// The wall clock when `CLOCK_MONOTONIC` was 0, by what it said at the beginning and at the end.
@@ -21,8 +22,10 @@ impl Capture {
         let (one, other) = (&self.header, &later.header);
         let (end, start) = (one.window.end, other.window.start);
         let wall = start.duration_since(end);
+        // Windows in a row share the moment between them; what the clock did since, the later one has told.
+        let in_a_row = wall.is_zero();
         // By how much the clock was set, of which a machine that was started anew knows nothing.
-        let set = match anew {
+        let set = match anew || in_a_row {
             true => SignedDuration::ZERO,
             false => other.zeros()[0].duration_since(one.zeros()[1]),
         };
@@ -33,21 +36,12 @@ impl Capture {
                 "the machine was started anew between {end} and {start}"
             ));
         }
-        if set.abs() >= CLOCK_SET {
-            let way = if set.is_negative() { "back" } else { "forward" };
-            let until = other.window.end;
-            words.push(format!(
-                "the clock was set {way} by {} between {end} and {until}",
-                time(set.abs())
-            ));
+        if let Some(set) = clock_set_words(set, end, start) {
+            words.push(set);
         } else if wall.is_negative() {
             words.push(format!("the clock went back from {end} to {start}"));
         }
-        // Windows in a row share the moment between them, whatever the clock did since.
-        let unseen = match wall.is_zero() {
-            true => SignedDuration::ZERO,
-            false => wall.saturating_sub(set).max(SignedDuration::ZERO),
-        };
+        let unseen = wall.saturating_sub(set).max(SignedDuration::ZERO);
         if unseen >= CLOCK_SET {
             words.push(format!(
                 "nothing was watched from {end} to {start} ({})",

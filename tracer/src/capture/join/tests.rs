@@ -277,15 +277,10 @@ fn every_record_keeps_its_wall_clock_whatever_is_done_to_clocks() {
         let mut first = ticking(0, 10);
         first.header.node.boot_id = Some("one".into());
         first.events = vec![event(5_000_000_000)];
-        let mut later = ticking(1, 10);
+        // Nobody watched for 10 s.
+        let mut later = set_within(2, set, set);
         later.header.node.boot_id = Some(if anew { "two" } else { "one" }.into());
-        later.events = vec![event(if anew { 3 } else { 15_000_000_000 })];
-        later.header.monotonic_zero += SignedDuration::from_secs(set);
-        if anew {
-            let window = &mut later.header.window;
-            window.start += SignedDuration::from_secs(set);
-            window.end += SignedDuration::from_secs(set);
-        }
+        later.events = vec![event(if anew { 3 } else { 25_000_000_000 })];
         let mut want: Vec<Timestamp> = [&first, &later].into_iter().flat_map(evidence).collect();
         first.join(later);
         let mut got = evidence(&first);
@@ -303,25 +298,60 @@ fn every_record_keeps_its_wall_clock_whatever_is_done_to_clocks() {
 
 /// A window that begins with a clock that is ahead by `before` seconds and ends with one that is by `then`.
 fn set_within(number: u64, before: i64, then: i64) -> Capture {
-    let mut window = ticking(number, 10);
-    window.header.monotonic_zero += SignedDuration::from_secs(then);
-    window.header.window.start += SignedDuration::from_secs(before);
-    window.header.window.end += SignedDuration::from_secs(then);
-    window
+    let mut capture = ticking(number, 10);
+    let [before, then] = [before, then].map(SignedDuration::from_secs);
+    let header = &mut capture.header;
+    let zeros = [before, then].map(|ahead| header.monotonic_zero + ahead);
+    header.zeros = (before != then).then_some(zeros);
+    header.monotonic_zero = zeros[1];
+    header.window.start += before;
+    header.window.end += then;
+    capture.gaps.extend(header.window.clock_set_words());
+    capture
 }
 
 #[test]
 fn a_clock_that_was_set_is_told_once_however_windows_are_joined() {
-    // Two hours forward within the third window, back within the sixth.
-    let clocks = [0, 0, 7_200, 7_200, 7_200, 0, 0, 0];
-    let window = |number: usize| {
-        let before = number.checked_sub(1).map_or(0, |last| clocks[last]);
-        set_within(number as u64, before, clocks[number])
-    };
-    for cut in 1..clocks.len() {
+    // Two hours forward within the first window, or the third; back within the sixth.
+    for clocks in [
+        [7_200, 7_200, 7_200, 7_200, 7_200, 0, 0, 0],
+        [0, 0, 7_200, 7_200, 7_200, 0, 0, 0],
+    ] {
+        let window = |number: usize| {
+            let before = number.checked_sub(1).map_or(0, |last| clocks[last]);
+            set_within(number as u64, before, clocks[number])
+        };
+        told_once(&window, clocks.len());
+    }
+    // A clock that was set between the end of a window and the making of its capture is told by the next one, and by it alone.
+    let mut all = ticking(0, 10);
+    all.header.monotonic_zero += SignedDuration::from_secs(7_200);
+    all.join(set_within(1, 0, 7_200));
+    let told = all.gaps.iter().filter(|gap| gap.contains("the clock"));
+    assert_eq!(told.count(), 1, "{:?}", all.gaps);
+    // And a time that nobody watched is seen beside a clock that was set before, or meanwhile.
+    for meanwhile in [7_200, 0, -7_200] {
+        let mut all = set_within(2, 0, 7_200);
+        all.join(set_within(4, 7_200 + meanwhile, 7_200 + meanwhile));
+        assert_eq!(all.duration_ns(), 30_000_000_000, "{:?}", all.gaps);
+        let told = all
+            .gaps
+            .iter()
+            .filter(|gap| gap.contains("the clock was set"));
+        assert_eq!(
+            told.count(),
+            1 + usize::from(meanwhile != 0),
+            "{:?}",
+            all.gaps
+        );
+    }
+}
+
+/// Joins so many windows in a row, first those before a cut and those after it, and looks at what is told of a clock that was set for a while.
+fn told_once(window: &dyn Fn(usize) -> Capture, count: usize) {
+    for cut in 1..count {
         let joined = |numbers: std::ops::Range<usize>| {
-            numbers
-                .map(window)
+            (numbers.map(window))
                 .reduce(|mut all, next| {
                     all.join(next);
                     all
@@ -329,7 +359,7 @@ fn a_clock_that_was_set_is_told_once_however_windows_are_joined() {
                 .unwrap()
         };
         let mut all = joined(0..cut);
-        all.join(joined(cut..clocks.len()));
+        all.join(joined(cut..count));
         let told: Vec<&String> = (all.gaps.iter())
             .filter(|gap| gap.contains("clock"))
             .collect();
@@ -338,10 +368,6 @@ fn a_clock_that_was_set_is_told_once_however_windows_are_joined() {
         assert!(told.iter().any(|it| it.contains("set back by 7200.0 s")));
         assert_eq!(all.duration_ns(), 80_000_000_000, "{cut}");
     }
-    // And a time that nobody watched is seen beside a clock that was set before.
-    let mut all = window(2);
-    all.join(window(4));
-    assert_eq!(all.duration_ns(), 30_000_000_000, "{:?}", all.gaps);
 }
 
 #[test]
