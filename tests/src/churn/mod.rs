@@ -101,10 +101,11 @@ pub fn live(maker: &dyn Maker, number: usize, segments: u64) -> Result<Truth> {
     let mut pod = maker.make(number)?;
     let birth = pod.counters()?;
     pod.suffer(segments)?;
-    let refusals = pod.counters()?.since(&birth)?.refusals();
+    let kernel = pod.counters()?.since(&birth)?;
+    let refusals = kernel.refusals();
     ensure!(
         refusals >= segments,
-        "the kernel refused {refusals} of {segments} segments"
+        "the kernel refused {refusals} of {segments} segments: {kernel}"
     );
     Ok(Truth {
         identity: pod.identity(),

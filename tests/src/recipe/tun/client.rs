@@ -19,7 +19,7 @@ const HOLE: u32 = 1;
 /// A SYN without an answer is sent again after this time.
 const SYN_AGAIN: Duration = Duration::from_millis(300);
 /// How long the handshakes and `await` may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// All connections of one device.
 pub struct Client {
@@ -94,7 +94,10 @@ impl Client {
                 }
             }
             Step::Pause { millis } => self.pause(Duration::from_millis(millis))?,
-            Step::Await => self.wait_for_data()?,
+            Step::Await => {
+                self.wait_for_data()?;
+                self.wait_for_locks()?;
+            }
             Step::Corrupt { count, size } => {
                 for index in all {
                     sent += self.corrupt(index, count, size)?;
@@ -170,17 +173,6 @@ impl Client {
         Ok(())
     }
 
-    fn wait_for_data(&mut self) -> Result<()> {
-        let end = Instant::now() + PATIENCE;
-        while self.connections.iter().any(|it| it.received == 0) {
-            self.listen(Duration::from_millis(2))?;
-            if Instant::now() > end || sys::stopped() {
-                bail!("no data came from {}", self.server);
-            }
-        }
-        Ok(())
-    }
-
     fn take(&mut self, packet: &[u8]) -> Result<()> {
         let Some(segment) = Segment::parse(packet) else {
             return Ok(());
@@ -234,6 +226,9 @@ impl Client {
                 connection.received = connection.received.saturating_add(len - fin);
             }
             self.send_flags(index, flag::ACK)?;
+        } else {
+            let connection = &mut self.connections[index];
+            connection.answers = connection.answers.wrapping_add(1);
         }
         Ok(())
     }
@@ -266,7 +261,7 @@ impl Client {
         Ok(self.segment(index, sequence, flag::ACK, Vec::new(), payload))
     }
 
-    fn segment(
+    pub(super) fn segment(
         &self,
         index: usize,
         sequence: u32,

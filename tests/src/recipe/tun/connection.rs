@@ -21,6 +21,8 @@ pub(super) struct Connection {
     pub(super) expected: u32,
     /// Bytes of payload from the server.
     pub(super) received: u32,
+    /// Segments from the server without payload.
+    pub(super) answers: u32,
     /// Segments it may send in one turn of `feed`: few after a refusal, so that a full server is asked, not flooded.
     pub(super) burst: usize,
     /// Window that the server announced last, scaled.
@@ -41,6 +43,7 @@ impl Connection {
             closed: false,
             expected: 0,
             received: 0,
+            answers: 0,
             burst: BURST,
             window: 0,
             scale: 0,

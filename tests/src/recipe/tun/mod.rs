@@ -8,6 +8,7 @@ mod feed;
 mod looped;
 mod mptcp;
 mod odd;
+mod ready;
 pub mod segment;
 pub mod step;
 

@@ -12,7 +12,7 @@
 //! | `feed:BYTES` | BYTES of the stream, reliably: the window is honoured, what is not acknowledged is sent again, until nothing moves |
 //! | `close` | the end of the stream, after what is acknowledged, sent again until it is acknowledged too |
 //! | `reset` | an end without regard to what was sent: the server's socket is dead at once |
-//! | `await` | wait for data from the server |
+//! | `await` | wait for data from the server, and until nobody there holds the socket |
 //! | `until:PATH` | wait until a file exists |
 //! | `pause:MILLISECONDS` | wait |
 
@@ -76,7 +76,7 @@ pub enum Step {
     Close,
     /// An end without regard to what was sent.
     Reset,
-    /// Wait for data from the server.
+    /// Wait for data from the server, and until nobody there holds the socket.
     Await,
     /// Wait until a file exists: whoever started the recipe says so when to go on.
     Until(PathBuf),
