@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use super::{SHORT, SOON, folder};
-use crate::agent::Agent;
+use crate::agent::{Agent, Page};
 use crate::check::Checks;
 use crate::network::Network;
 use crate::pod::Pod;
@@ -22,6 +22,8 @@ use crate::{sys, tcpress};
 const ENOUGH: &str = "size=5m";
 /// And one on which it has none.
 const TOO_LITTLE: &str = "size=1m";
+/// The least that `limits.memory` may be, in bytes.
+const LEAST: f64 = 16.0 * 1024.0 * 1024.0;
 
 /// Writes zeros until there is no room.
 fn fill(path: &Path) -> Result<()> {
@@ -134,12 +136,14 @@ pub(in crate::scenario) fn agent_no_room() -> Result<Outcome> {
     checks.that(gaps.contains("cannot be read any more"), || {
         format!("nothing says that a frame is missing: {gaps}")
     });
+    let resident = agent.page()?.sum("tcpress_agent_resident_bytes", &[]);
     agent.stop()?;
     sys::unmount(&folder).context("cannot unmount it")?;
 
-    // No room from the beginning.
+    // No room from the beginning, and not much in memory.
     sys::mount_tmpfs(&folder, TOO_LITTLE).context("cannot mount a smaller disk")?;
-    let agent = Agent::start(&folder, &SHORT)?;
+    let little = format!("limits.memory={:.0}", resident.max(LEAST));
+    let agent = Agent::start(&folder, &[&SHORT[..], &[&little]].concat())?;
     agent.said(SOON, |line| {
         line.contains("nothing is kept over a restart: no room")
     })?;
@@ -147,6 +151,14 @@ pub(in crate::scenario) fn agent_no_room() -> Result<Outcome> {
     let kernel = watch.grown()?.refusals();
     agent.page_with("refusals without a recording", SOON, |page| {
         page.sum("tcpress_refusals_total", &[("pod", "slow")]) as u64 == kernel - all
+    })?;
+    let oldest = |page: &Page| page.sum("tcpress_recorder_oldest_timestamp_seconds", &[]);
+    let first = agent.page_with("a recording", SOON, |page| oldest(page) > 0.0)?;
+    let first = oldest(&first);
+    // It looks once a minute.
+    agent.said(SOON, |line| line.contains("it forgets the older half"))?;
+    agent.page_with("a recording that begins later", SOON, |page| {
+        oldest(page) > first && page.sum("tcpress_bounds_hit_total", &[("bound", "memory")]) > 0.0
     })?;
     agent.stop()?;
     drop(clients);
