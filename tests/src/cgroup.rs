@@ -158,7 +158,7 @@ fn remove_one(path: &Path) -> Result<()> {
             }
         }
     }
-    let end = Instant::now() + Duration::from_secs(5);
+    let end = Instant::now() + Duration::from_secs(20);
     loop {
         for pid in processes(path) {
             // A process that has just ended needs no signal.

@@ -153,7 +153,7 @@ impl Recipe {
 
     /// Ends it and gives its result.
     pub fn stop(self) -> Result<Value> {
-        let finished = self.0.stop(libc::SIGTERM, Duration::from_secs(10))?;
+        let finished = self.0.stop(libc::SIGTERM, Duration::from_secs(40))?;
         finished.expect_code(0)?;
         let last = finished
             .stdout

@@ -76,7 +76,7 @@ pub(super) fn mptcp_subflows() -> Result<Outcome> {
     )?;
     client.done(PATIENCE)?;
     // What was sent is under way for some round trips.
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + Duration::from_secs(40);
     while watch.grown()?.refusals() == 0 && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(100));
     }

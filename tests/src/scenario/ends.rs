@@ -91,7 +91,7 @@ pub(super) fn killed() -> Result<Outcome> {
     client.done(PATIENCE)?;
     client.stop()?;
     // The kernel frees programs some time after the last reference has gone.
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(40);
     while bpf::programs()? > before && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(100));
     }

@@ -20,7 +20,7 @@ pub(super) fn rcvbuf() -> Result<Outcome> {
     let innocent = Pod::new(&network, "batch", "innocent")?;
     let _holder = innocent.recipe("leak-server --listen 0.0.0.0:8080")?;
     let feed = innocent.outside("tun --to 10.99.0.1:8080 --connections 100 --do feed:40000")?;
-    let held = feed.done(Duration::from_secs(40))?;
+    let held = feed.done(Duration::from_secs(80))?;
     ensure!(
         held["acknowledged_bytes"].as_u64() >= Some(3_000_000),
         "the innocent holder holds too little: {held}"
@@ -75,7 +75,7 @@ pub(super) fn no_bpf() -> Result<Outcome> {
     let leaky = Pod::new(&network, "shop", "leaky")?;
     let _leak = leaky.recipe("leak-server --listen 0.0.0.0:8080")?;
     let feed = leaky.outside("tun --to 10.99.0.1:8080 --connections 100 --do feed:30000")?;
-    let fed = feed.done(Duration::from_secs(40))?;
+    let fed = feed.done(Duration::from_secs(80))?;
     let report = tcpress::snapshot("--no-bpf")?;
     let mut checks = Checks::new();
     let holder = report.at("/holders/0");
@@ -116,7 +116,7 @@ pub(super) fn repair() -> Result<Outcome> {
     let report = tcpress::report("")?;
     let watch = Watch::new(&restored)?;
     let recipe = restored.recipe("repair --refusals 7")?;
-    let done = recipe.done(Duration::from_secs(20))?;
+    let done = recipe.done(Duration::from_secs(60))?;
     std::thread::sleep(SETTLE);
     let kernel = watch.grown()?;
     let report = report.report()?;

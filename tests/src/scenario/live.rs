@@ -61,7 +61,7 @@ pub(super) fn top() -> Result<Outcome> {
     // One frame of one window, as plain text. The TUN device of another pod is free.
     let other = Pod::new(&network, "shop", "other")?;
     let _other_reader = slow_reader(&other)?;
-    let once = tcpress::call("top --once --interval 8s").start()?;
+    let once = tcpress::call("top --once --interval 15s").start()?;
     once.said(PATIENCE, |line| line.contains("the first window is open"))?;
     let _other_client = flood(&other, 1, "repeat:25x1")?;
     let frame = once.finish()?;

@@ -1,11 +1,16 @@
 //! A capture of a leak: replayed, it gives the report that was printed beside it. Both are left in the shared folder, for whoever wants to
 //! replay it elsewhere.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    time::{Duration, Instant},
+};
 
 use anyhow::{Result, ensure};
 
 use super::Outcome;
+use super::flood::{SETTLE, Watch};
 use super::leak::Leak;
 use crate::{
     check::Checks, network::Network, pod::Pod, recipe::tcp_mem::TcpMem, report::Report, tcpress,
@@ -13,6 +18,9 @@ use crate::{
 
 /// Where results are handed out of the machine.
 const OUT: &str = "/share/out";
+
+/// Until something is refused.
+const REFUSED: Duration = Duration::from_secs(60);
 
 /// Recorded while segments are refused; cut short, it says what it lacks.
 pub(super) fn recorded() -> Result<Outcome> {
@@ -23,10 +31,15 @@ pub(super) fn recorded() -> Result<Outcome> {
     let leaky = Pod::new(&network, "shop", "leaky")?;
     let _limits = TcpMem::small()?;
     let leak = Leak::start(&leaky)?;
-    let words = format!("record {capture} -o json --out {printed} --duration 5s");
+    let words = format!("record {capture} -o json --out {printed} --duration 300s");
     let running = tcpress::call(&words).tracing()?;
+    let watch = Watch::new(&leaky)?;
     leak.go_on()?;
-    running.finish()?.expect_code(0)?;
+    let end = Instant::now() + REFUSED;
+    while watch.grown()?.refusals() == 0 && Instant::now() < end {
+        std::thread::sleep(SETTLE);
+    }
+    running.interrupt()?.expect_code(0)?;
     drop(leak);
 
     let replayed = tcpress::call(&format!("replay {capture} -o json")).run()?;

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// How long a window may take to say what it found, tracing begun.
-const FOUND: Duration = Duration::from_secs(40);
+const FOUND: Duration = Duration::from_secs(90);
 
 /// The first window finds the leak, its process ends, and three windows later tcpress ends by itself and says so.
 pub(super) fn recovers() -> Result<Outcome> {

@@ -44,7 +44,7 @@ pub(super) fn tcp_mem_storm() -> Result<Outcome> {
             to.endpoint(8080)
         ))?);
     }
-    std::thread::sleep(Duration::from_secs(6));
+    wait_for_refusals(&watches)?;
     for pod in &pods {
         pod.cut()?;
     }
@@ -78,6 +78,19 @@ pub(super) fn tcp_mem_storm() -> Result<Outcome> {
     Ok(Outcome::Pass)
 }
 
+/// Lets it go on for a while, and, however slow the machine is, until something was refused in each pod; a minute at most.
+fn wait_for_refusals(watches: &[Watch<'_>]) -> Result<()> {
+    for _ in 0..10 {
+        std::thread::sleep(Duration::from_secs(6));
+        let grown = watches.iter().map(Watch::grown);
+        let grown = grown.collect::<Result<Vec<_>>>()?;
+        if grown.iter().all(|kernel| kernel.refusals() > 0) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// A machine with no processor idle, traffic between processes of it, and TCP memory over its pressure line: packets are processed
 /// in the context of whoever sends, and wait in backlogs. Every count equals the kernel's, unless the report says how many may have
 /// been missed.
@@ -109,13 +122,7 @@ pub(super) fn loaded() -> Result<Outcome> {
         })
         .collect();
     let limits = TcpMem::set(300, 400, 600)?;
-    // However slow the machine is: until something was refused.
-    for _ in 0..10 {
-        std::thread::sleep(Duration::from_secs(6));
-        if watch.grown()?.refusals() > 0 {
-            break;
-        }
-    }
+    wait_for_refusals(std::slice::from_ref(&watch))?;
     busy.store(false, Ordering::Relaxed);
     for thread in spinning {
         let _ = thread.join();

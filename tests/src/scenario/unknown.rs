@@ -41,7 +41,7 @@ pub(super) fn unknown_cgroup() -> Result<Outcome> {
     let id = cgroup::id(pod.scope())?;
     let go = Go::new("flood");
     let client = begin(&pod, 1, &format!("until:{go} repeat:20x1"))?;
-    client.step("await", Duration::from_secs(30))?;
+    client.step("await", Duration::from_secs(60))?;
     // A socket keeps the cgroup of the process that accepted it, though that has no folder any more.
     let other = cgroup::all_pods().join("moved-on.scope");
     cgroup::create(&other)?;
@@ -52,7 +52,7 @@ pub(super) fn unknown_cgroup() -> Result<Outcome> {
     let report = tcpress::report("")?;
     let watch = Watch::new(&pod)?;
     go.give()?;
-    client.done(Duration::from_secs(30))?;
+    client.done(Duration::from_secs(60))?;
     std::thread::sleep(SETTLE);
     let kernel = watch.grown()?;
     let report = report.report()?;

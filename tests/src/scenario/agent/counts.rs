@@ -115,7 +115,7 @@ pub(in crate::scenario) fn agent_counts() -> Result<Outcome> {
             .sum())
     };
     let end = Instant::now() + SOON;
-    while recorded().is_err() && Instant::now() < end {
+    while recorded().ok() != Some(kernel.refusals()) && Instant::now() < end {
         std::thread::sleep(Duration::from_secs(1));
     }
     agent.kill()?;
