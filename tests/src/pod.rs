@@ -222,7 +222,9 @@ impl Drop for Pod {
     fn drop(&mut self) {
         // Removing is done as far as it goes: the sweep after each scenario sees to the rest.
         let port = self.wire.take().and_then(|wire| wire.port);
-        let _ = cgroup::remove(&self.layout.pod(&self.uid));
+        if let Err(error) = cgroup::remove(&self.layout.pod(&self.uid)) {
+            eprintln!("lab: a pod leaves its cgroup behind: {error:#}");
+        }
         let _ = fs::remove_dir_all(&self.logs);
         if let Some(port) = port {
             // It goes by itself with the namespace, but only some time after.

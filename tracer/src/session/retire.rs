@@ -56,20 +56,16 @@ impl Retiring {
 
 impl Watch {
     /// Takes entries of the dead out of the map; how many. `before` are the tallies at the start of the window that has just ended.
-    pub(super) fn retire(&mut self, before: &Tallies, namespaces: &BTreeSet<u32>) -> usize {
+    pub(super) fn retire(
+        &mut self,
+        before: &Tallies,
+        namespaces: &BTreeMap<u32, Option<u64>>,
+    ) -> usize {
         let Some(after) = self.base.counts.tallies.clone() else {
             return 0;
         };
         let living: BTreeSet<u64> = self.attributor.cgroups.living().map(|it| it.0).collect();
-        let is_gone = |key: &TallyKey| {
-            let dead = |id: u64| id != 0 && !living.contains(&id);
-            // Without a cgroup, as in the kernel's own sockets, the namespace tells.
-            let ids = [key.cgroup_id, key.memcg_id];
-            match ids.iter().all(|id| *id == 0) {
-                true => !namespaces.contains(&key.netns_inum),
-                false => ids.iter().all(|id| *id == 0 || dead(*id)),
-            }
-        };
+        let is_gone = |key: &TallyKey| is_gone(key, &living, namespaces);
         let due = self.retiring.due(before, &after, is_gone, Instant::now());
         let mut retired = 0;
         for key in due {
@@ -84,6 +80,29 @@ impl Watch {
         }
         retired
     }
+}
+
+/// Whether nobody is left who could count under a key: its network namespace is not there any more, or its cgroups are not. `living` are
+/// cgroups, `namespaces` the numbers of network namespaces with the cookies that are known: a number is given anew.
+fn is_gone(
+    key: &TallyKey,
+    living: &BTreeSet<u64>,
+    namespaces: &BTreeMap<u32, Option<u64>>,
+) -> bool {
+    let another = |cookie: Option<u64>| {
+        let cookie = cookie.unwrap_or(0);
+        cookie != 0 && key.netns_cookie != 0 && cookie != key.netns_cookie
+    };
+    let namespace = namespaces.get(&key.netns_inum);
+    if namespace.is_none_or(|cookie| another(*cookie)) {
+        return true;
+    }
+    // The kernel's own sockets have no cgroup.
+    let mut ids = [key.cgroup_id, key.memcg_id]
+        .into_iter()
+        .filter(|id| *id != 0)
+        .peekable();
+    ids.peek().is_some() && ids.all(|id| !living.contains(&id))
 }
 
 /// Sockets that are no more.
@@ -150,6 +169,39 @@ mod tests {
             due(4, 4, GRACE * 2 + Duration::from_secs(1)),
             [key(2), key(3)]
         );
+    }
+
+    #[test]
+    fn gone_is_whose_namespace_or_whose_cgroups_are() {
+        let living = BTreeSet::from([1, 2]);
+        let namespaces = BTreeMap::from([(5, Some(50)), (6, None)]);
+        // (cgroup, memory cgroup, number and cookie of the namespace; is it gone?)
+        for (cgroup_id, memcg_id, netns_inum, netns_cookie, gone) in [
+            (1, 2, 5, 50, false),
+            (1, 0, 5, 50, false),
+            (0, 0, 5, 50, false),
+            (3, 2, 5, 50, false),
+            (3, 4, 5, 50, true),
+            (3, 0, 5, 50, true),
+            (0, 4, 5, 50, true),
+            // Whoever lives does not count in a namespace that is gone, as on hosts with cgroup v1, where all have the same one.
+            (1, 2, 7, 70, true),
+            (0, 0, 7, 0, true),
+            // Its number was given anew.
+            (1, 2, 5, 51, true),
+            // One of the two cookies is not known.
+            (1, 2, 5, 0, false),
+            (1, 2, 6, 60, false),
+        ] {
+            let key = TallyKey {
+                cgroup_id,
+                memcg_id,
+                netns_cookie,
+                netns_inum,
+                reserved: 0,
+            };
+            assert_eq!(is_gone(&key, &living, &namespaces), gone, "{key:?}");
+        }
     }
 
     #[test]

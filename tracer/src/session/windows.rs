@@ -248,7 +248,9 @@ impl Windows {
                 let before = watch.base.counts.tallies.clone().unwrap_or_default();
                 let observation = watch.turn(start, &mut self.pace)?;
                 let namespaces = observation.end.namespaces.iter();
-                let namespaces = namespaces.map(|(netns, _)| netns.inum).collect();
+                let namespaces = namespaces
+                    .map(|(netns, cookie)| (netns.inum, *cookie))
+                    .collect();
                 watch.retire(&before, &namespaces);
                 watch.retire_sockets();
                 observation
