@@ -1,4 +1,5 @@
-//! Tallies of the dead. An owner that is gone counts no more; in a long row of windows its entry must make room for others.
+//! Tallies of the dead. Whose cgroups or whose network namespace are gone counts no more; in a long row of windows its entry must make room
+//! for others.
 //!
 //! An entry is taken out of the map after its owner has been gone, and nothing has been added, for a while. A window tells what was added
 //! since the last one, so what had been counted stays counted; should a late socket of the dead come to count again, its entry begins anew,
