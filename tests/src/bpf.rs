@@ -9,9 +9,13 @@ use anyhow::{Context, Result};
 const MAP_CREATE: libc::c_long = 0;
 const MAP_LOOKUP_ELEM: libc::c_long = 1;
 const MAP_UPDATE_ELEM: libc::c_long = 2;
+const MAP_GET_NEXT_KEY: libc::c_long = 4;
 const PROG_LOAD: libc::c_long = 5;
 const PROG_ATTACH: libc::c_long = 8;
 const PROG_GET_NEXT_ID: libc::c_long = 11;
+const MAP_GET_NEXT_ID: libc::c_long = 12;
+const MAP_GET_FD_BY_ID: libc::c_long = 14;
+const OBJ_GET_INFO_BY_FD: libc::c_long = 15;
 const RAW_TRACEPOINT_OPEN: libc::c_long = 17;
 const MAP_TYPE_SOCKMAP: u32 = 15;
 const PROG_TYPE_SK_SKB: u32 = 14;
@@ -184,5 +188,55 @@ pub fn programs() -> Result<usize> {
         }
         count += 1;
         attribute[0] = attribute[1];
+    }
+}
+
+/// All maps of a name, of whomever.
+pub(crate) fn maps(name: &str) -> Result<Vec<OwnedFd>> {
+    /// `struct bpf_map_info` as far as the name.
+    #[repr(C)]
+    #[derive(Default)]
+    struct Info {
+        numbers: [u32; 6],
+        name: [u8; 16],
+    }
+    let mut maps = Vec::new();
+    // start_id, next_id, open_flags.
+    let mut attribute = [0_u32; 3];
+    loop {
+        match bpf(MAP_GET_NEXT_ID, &mut attribute) {
+            Ok(_) => attribute[0] = attribute[1],
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => return Ok(maps),
+            Err(error) => return Err(error).context("cannot list BPF maps"),
+        }
+        // Gone since it was listed.
+        let Ok(map) = bpf(MAP_GET_FD_BY_ID, &mut [attribute[0], 0, 0]) else {
+            continue;
+        };
+        let map = owned(map);
+        let mut info = Info::default();
+        let mut about = [
+            u64::from(map.as_raw_fd() as u32) | (size_of::<Info>() as u64) << 32,
+            std::ptr::from_mut(&mut info) as u64,
+        ];
+        bpf(OBJ_GET_INFO_BY_FD, &mut about).context("cannot look at a BPF map")?;
+        let named = info.name.split(|byte| *byte == 0).next();
+        if named == Some(name.as_bytes()) {
+            maps.push(map);
+        }
+    }
+}
+
+/// The key after one, or the first; whether there is one.
+pub(crate) fn next_key(map: i32, key: Option<&[u8]>, next: &mut [u8]) -> Result<bool> {
+    let mut attribute = [
+        map as u64,
+        key.map_or(0, |key| key.as_ptr() as u64),
+        next.as_mut_ptr() as u64,
+    ];
+    match bpf(MAP_GET_NEXT_KEY, &mut attribute) {
+        Ok(_) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(false),
+        Err(error) => Err(error).context("cannot read the keys of a BPF map"),
     }
 }

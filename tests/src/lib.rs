@@ -16,6 +16,7 @@ pub mod go;
 pub mod matrix;
 pub mod netns;
 pub mod network;
+pub mod owners_map;
 pub mod pod;
 pub mod process;
 pub mod recipe;

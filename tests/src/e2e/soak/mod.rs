@@ -21,6 +21,7 @@ use crate::check::Checks;
 use crate::cri::{Manner, Runtime};
 use crate::netns::Recipe;
 use crate::network::Network;
+use crate::owners_map::owners;
 use crate::pod::Pod;
 use crate::scenario::agent::switch;
 use crate::scenario::flood::slow_reader;
@@ -105,6 +106,7 @@ pub(super) fn agent_soak(node: &Node) -> Result<()> {
     })?;
     let run = Run::new(&agent, node, &lab);
     let open = descriptors(&agent);
+    eprintln!("lab: entries of TALLIES before: {:#?}", owners()?);
     let mut seen = Seen::new(&base);
     let begun = Instant::now();
     let kills = run.load(&mut seen, Duration::from_secs(load), &mut staying)?;
@@ -117,6 +119,7 @@ pub(super) fn agent_soak(node: &Node) -> Result<()> {
         .unwrap_or_else(PoisonError::into_inner);
     let last = rest(&agent, &mut seen, &base, &staying, &mut checks)?;
     let left = descriptors(&agent);
+    eprintln!("lab: entries of TALLIES after: {:#?}", owners()?);
     eprintln!("lab: descriptors before {open:?}, after {left:?}");
     check_counts(&mut checks, &seen, &last, &staying, &truths)?;
     let quarters = |gauge: &str| {
