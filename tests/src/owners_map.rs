@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::fd::AsRawFd as _;
-use std::os::unix::fs::DirEntryExt as _;
+use std::os::unix::fs::{DirEntryExt as _, MetadataExt as _};
 use std::path::Path;
 
 use anyhow::Result;
@@ -17,9 +17,11 @@ use crate::cgroup;
 pub fn owners() -> Result<Vec<String>> {
     let mut paths = BTreeMap::new();
     for root in cgroup::roots() {
+        paths.insert(fs::metadata(&root)?.ino(), root.display().to_string());
         learn(&root, &mut paths);
     }
     let named = |id: u64| match paths.get(&id) {
+        _ if id == 0 => "none".to_owned(),
         Some(path) => format!("{id} {path}"),
         None => format!("{id} gone"),
     };
