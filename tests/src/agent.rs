@@ -227,14 +227,6 @@ impl Page {
             .collect()
     }
 
-    /// How many owners have counted anything.
-    #[must_use]
-    pub fn counting(&self) -> usize {
-        let counters = self.0.keys().filter(|series| counts(series));
-        let owners: BTreeSet<_> = counters.filter_map(|series| owner(series)).collect();
-        owners.len()
-    }
-
     /// Series of pods that an earlier page has none of.
     #[must_use]
     pub fn pods_beyond(&self, before: &Self) -> Vec<&str> {

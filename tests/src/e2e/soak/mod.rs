@@ -106,7 +106,7 @@ pub(super) fn agent_soak(node: &Node) -> Result<()> {
     })?;
     let run = Run::new(&agent, node, &lab);
     let open = descriptors(&agent);
-    eprintln!("lab: entries of TALLIES before: {:#?}", owners()?);
+    eprintln!("lab: entries of TALLIES before: {}", listed()?);
     let mut seen = Seen::new(&base);
     let begun = Instant::now();
     let kills = run.load(&mut seen, Duration::from_secs(load), &mut staying)?;
@@ -119,7 +119,7 @@ pub(super) fn agent_soak(node: &Node) -> Result<()> {
         .unwrap_or_else(PoisonError::into_inner);
     let last = rest(&agent, &mut seen, &base, &staying, &mut checks)?;
     let left = descriptors(&agent);
-    eprintln!("lab: entries of TALLIES after: {:#?}", owners()?);
+    eprintln!("lab: entries of TALLIES after: {}", listed()?);
     eprintln!("lab: descriptors before {open:?}, after {left:?}");
     check_counts(&mut checks, &seen, &last, &staying, &truths)?;
     let quarters = |gauge: &str| {
@@ -166,6 +166,14 @@ pub(super) fn agent_soak(node: &Node) -> Result<()> {
     drop((own, real, lab));
     node.limit_work(WHOLE)?;
     checks.finish()
+}
+
+/// Whose entries there are, a line each.
+fn listed() -> Result<String> {
+    let lines = owners()?
+        .into_iter()
+        .map(|owner| format!("\n  {}", owner.words));
+    Ok(lines.collect())
 }
 
 /// Detaching by the kill switch beside throttled tasks, which the kernel waits for; meanwhile the agent says that it lives. How long that took.

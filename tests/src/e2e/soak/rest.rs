@@ -12,6 +12,7 @@ use super::staying::{Names, Staying, of_pod};
 use crate::agent::{Agent, Page, Seen};
 use crate::check::Checks;
 use crate::churn::Truth;
+use crate::owners_map::owners;
 
 /// How long the agent may take for what it does by itself: entries of the dead are kept for ten minutes.
 const AT_REST: Duration = Duration::from_secs(1200);
@@ -57,20 +58,21 @@ pub(super) fn rest(
         let counted = refused
             .iter()
             .all(|(names, count)| of_pod(&page, names) == *count);
-        // Who lives and has begun to suffer meanwhile is counted as well.
-        let more = page.counting().saturating_sub(base.counting()) as f64;
-        let tallies = entries(&page, "TALLIES") <= entries(base, "TALLIES") + more;
+        // Who lives may have begun to count meanwhile.
+        let mut left = owners()?;
+        left.retain(|owner| owner.gone);
         let sockets = entries(&page, "SOCKETS") <= entries(base, "SOCKETS");
         let files = page.sum(FILES, &[]) <= base.sum(FILES, &[]);
         let strange = page.pods_beyond(base);
-        if counted && tallies && sockets && files && strange.is_empty() {
+        if counted && left.is_empty() && sockets && files && strange.is_empty() {
             return Ok(page);
         }
         if Instant::now() > end {
             checks.that(counted, || "not all that stay were counted".to_owned());
-            checks.that(tallies && sockets, || {
-                format!("entries of maps are left, of owners of whom {more} are new")
+            checks.that(left.is_empty(), || {
+                format!("entries of owners are left who are gone: {left:#?}")
             });
+            checks.that(sockets, || "entries of sockets are left".to_owned());
             checks.that(files, || "descriptors are left".to_owned());
             checks.equal("series of the gone", strange, Vec::new());
             return Ok(page);
