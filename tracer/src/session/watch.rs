@@ -17,6 +17,7 @@ use super::{
     bracket::{PATIENT, bracket},
     explain::owners,
     largest,
+    observation::nanos,
     peak::Climb,
     retire::Retiring,
     survey::snapshot,
@@ -192,17 +193,18 @@ impl Watch {
         self.drain_timeline();
         let memory = memory::read(&self.sources.proc);
         self.note_orphans(memory.orphan);
-        self.step(memory.sockstat_pages);
+        // What is missed belongs to the next step, and at last to the end of the window.
+        if let Ok(tallies) = self.tracer.tallies() {
+            self.step(memory.sockstat_pages, &tallies);
+        }
     }
 
-    /// Notes what was refused since the last look. What is missed belongs to the next step, and at last to the end of the window.
-    fn step(&mut self, sockstat_pages: Option<u64>) {
-        let base = self.base.counts.tallies.as_ref();
-        if let (Some(base), Ok(tallies)) = (base, self.tracer.tallies()) {
-            let end_ns =
-                u64::try_from(self.base.at.monotonic.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    /// Notes what was refused since the last look.
+    fn step(&mut self, sockstat_pages: Option<u64>, tallies: &Tallies) {
+        if let Some(base) = &self.base.counts.tallies {
+            let end_ns = nanos(self.base.at.monotonic.elapsed());
             let steps = &mut self.taken.steps;
-            steps.look(end_ns, sockstat_pages, base, &tallies);
+            steps.look(end_ns, sockstat_pages, base, tallies);
         }
     }
 
@@ -213,12 +215,7 @@ impl Watch {
     pub(super) fn tick(&mut self) -> Result<(Vec<Delta>, TcpMemory), MapError> {
         let tallies = self.tracer.tallies()?;
         let memory = memory::read(&self.sources.proc);
-        if let Some(base) = &self.base.counts.tallies {
-            let end_ns =
-                u64::try_from(self.base.at.monotonic.elapsed().as_nanos()).unwrap_or(u64::MAX);
-            let pages = memory.sockstat_pages;
-            self.taken.steps.look(end_ns, pages, base, &tallies);
-        }
+        self.step(memory.sockstat_pages, &tallies);
         self.drain_timeline();
         self.note_orphans(memory.orphan);
         let deltas = aggregate::deltas(&self.ticked, &tallies);
