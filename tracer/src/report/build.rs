@@ -107,17 +107,11 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         narrowed: None,
         tcp_memory,
         attribution,
-        victims: victims
-            .into_iter()
-            .map(|sufferer| Victim {
-                context: inputs.contexts.get(&sufferer.group).cloned(),
-                ..sufferer.victim
-            })
-            .collect(),
-        culprits: accused
-            .into_iter()
-            .map(|accused| culprit_line(inputs, accused))
-            .collect(),
+        victims: lines(victims, |sufferer| Victim {
+            context: inputs.contexts.get(&sufferer.group).cloned(),
+            ..sufferer.victim
+        }),
+        culprits: lines(accused, |accused| culprit_line(inputs, accused)),
         holders: accounts
             .iter()
             .map(|account| holders::line(account, descriptors))
@@ -131,6 +125,14 @@ pub fn build(inputs: &Inputs<'_>) -> Report {
         losses,
         evidence: evidence.into_iter().map(|(_, event)| event).collect(),
     }
+}
+
+/// The lines of a list. A report may be kept for as long as an incident lasts: it takes no more than they do, where they would be put into the
+/// memory of the list that they were made of.
+fn lines<T, Line>(list: Vec<T>, line: impl Fn(T) -> Line) -> Vec<Line> {
+    let mut lines: Vec<Line> = list.into_iter().map(line).collect();
+    lines.shrink_to_fit();
+    lines
 }
 
 fn culprit_line(inputs: &Inputs<'_>, accused: Accused) -> Culprit {

@@ -58,6 +58,7 @@ impl Following {
         if (goes_on && !names_less) || self.report.is_none() {
             self.report = Some(report);
         }
+        self.tell();
     }
 
     /// It is over, as a report of the last window tells.
@@ -66,14 +67,20 @@ impl Following {
         if let Some(report) = &mut self.report {
             report.recovery = Some(recovery::compare(report, last));
         }
+        self.tell();
+    }
+
+    /// The report tells how the incident stands.
+    fn tell(&mut self) {
+        if let Some(report) = &mut self.report {
+            report.incident = Some(self.state.clone());
+        }
     }
 
     /// The report of it; `None` before the first.
     #[must_use]
-    pub fn report(&self) -> Option<Report> {
-        let mut report = self.report.clone()?;
-        report.incident = Some(self.state.clone());
-        Some(report)
+    pub const fn report(&self) -> Option<&Report> {
+        self.report.as_ref()
     }
 }
 
@@ -98,7 +105,7 @@ mod tests {
         following.update(height.clone(), &causes, true);
         let quiet = Fixture::quiet().report();
         following.update(quiet.clone(), &causes, false);
-        let open = following.report().unwrap();
+        let open = following.report().unwrap().clone();
         assert_eq!(open.verdict, height.verdict);
         let state = open.incident.clone().unwrap();
         assert_eq!((state.opened, state.closed), (Some(at(1)), None));
@@ -109,7 +116,7 @@ mod tests {
         assert_eq!(following.report().unwrap().verdict, height.verdict);
 
         following.close(at(40), &quiet);
-        let over = following.report().unwrap();
+        let over = following.report().unwrap().clone();
         assert_eq!(over.verdict, height.verdict, "the culprit is still named");
         let closed = over.incident.clone().unwrap();
         assert_eq!((closed.id, closed.closed), (state.id.clone(), Some(at(40))));
@@ -119,7 +126,7 @@ mod tests {
 
         // It comes back: it is the same one, and not over.
         following.update(height, &causes, true);
-        let again = following.report().unwrap();
+        let again = following.report().unwrap().clone();
         assert_eq!(again.recovery, None);
         assert_eq!(again.incident.unwrap().closed, None);
         assert_ne!(Following::open("node-7", at(2)).state().id, state.id);
@@ -127,7 +134,7 @@ mod tests {
         // Whoever comes after goes on with one that is open, and with no other.
         assert!(Following::resume(over).is_none());
         let resumed = Following::resume(open.clone()).unwrap();
-        assert_eq!(resumed.report(), Some(open));
+        assert_eq!(resumed.report(), Some(&open));
         assert!(Following::resume(quiet).is_none());
     }
 }

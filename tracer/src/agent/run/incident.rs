@@ -99,9 +99,9 @@ impl Agent {
         let Some(following) = &mut self.following else {
             return Ok(());
         };
-        let known = following.report().map(|it| about(&it));
+        let known = following.report().map(about);
         following.update(report, &causes, goes_on);
-        let news = goes_on && following.report().map(|it| about(&it)) != known;
+        let news = goes_on && following.report().map(about) != known;
         self.keep_incident(news);
         Ok(())
     }
@@ -112,7 +112,7 @@ impl Agent {
             return;
         };
         if let Some(folder) = &self.folder {
-            match folder.keep(&report) {
+            match folder.keep(report) {
                 Ok(kept) => self.board.hit_times("incidents", kept.gone.len() as u64),
                 Err(error) => {
                     self.board.hit("incidents_failed");
@@ -136,7 +136,7 @@ impl Agent {
         let id = state.map_or("", |it| &it.id);
         self.words.say(Level::Warn, &format!("{id}: {headline}"));
         if let Some(courier) = &self.courier
-            && !courier.send(report)
+            && !courier.send(report.clone())
         {
             self.board.hit("exports_waiting");
         }

@@ -275,3 +275,11 @@ fn the_largest_of_the_small_is_not_accused_of_what_nobody_can_see() {
     assert!(report.culprits.is_empty());
     assert_eq!(report.verdict.kind, Kind::Inconclusive);
 }
+
+#[test]
+fn lists_take_no_more_than_their_lines() {
+    let report = incident().report();
+    assert!(!report.victims.is_empty() && !report.culprits.is_empty());
+    assert_eq!(report.victims.capacity(), report.victims.len());
+    assert_eq!(report.culprits.capacity(), report.culprits.len());
+}
