@@ -156,10 +156,6 @@ pub(super) fn agent_soak(node: &Node) -> Result<()> {
     checks.that(late <= early * (1.0 + RISE), || {
         format!("its own memory rose from {early} to {late} MiB")
     });
-    let incidents = least(&last, "tcpress_incidents_total");
-    checks.that(incidents > 1.0, || {
-        format!("no incident after another, but {incidents}")
-    });
     checks.equal("counters that fell", seen.fallen(), &[] as &[String]);
     let detached = detach(&agent, &mut checks)?;
     eprintln!("lab: the agent detached within {detached:?}");

@@ -21,35 +21,45 @@ pub(super) fn series(inputs: &Inputs<'_>, harms: &Harms) -> Option<Series> {
     let end_ns = inputs.window.duration_ns;
     let looks = inputs.steps.iter().filter(|step| step.end_ns < end_ns);
     let count = looks.clone().count() + 1;
-    let mut refused: BTreeMap<Group, Vec<u64>> = BTreeMap::new();
+    let mut ranked: Vec<(u64, &Group, &Harm)> = harms
+        .iter()
+        .map(|(group, harm)| (sum(harm), group, harm))
+        .filter(|(all, _, _)| *all > 0)
+        .collect();
+    ranked.sort_by_key(|(all, _, _)| Reverse(*all));
+    // A column for each that has one of its own, and one for all others: of them there may be very many.
+    let mut columns = vec![vec![0_u64; count]; ranked.len().min(MAX_SERIES + 1)];
+    // The column of each, and what no look has seen of it.
+    let ranks = ranked.iter().enumerate();
+    let mut places: BTreeMap<&Group, (usize, u64)> = ranks
+        .map(|(rank, (all, group, _))| (*group, (rank.min(MAX_SERIES), *all)))
+        .collect();
     for (at, step) in looks.clone().enumerate() {
         for (key, more) in &step.refused {
-            let owner = harm::owner_of(key, inputs.owner_of_key);
-            let counts = refused.entry(Group::of(&owner));
-            let counts = counts.or_insert_with(|| vec![0; count]);
-            counts[at] = counts[at].saturating_add(*more);
+            let group = Group::of(&harm::owner_of(key, inputs.owner_of_key));
+            if let Some((column, unseen)) = places.get_mut(&group) {
+                let cell = &mut columns[*column][at];
+                *cell = cell.saturating_add(*more);
+                *unseen = unseen.saturating_sub(*more);
+            }
         }
     }
-    let mut owners: Vec<(u64, OwnerSeries)> = Vec::new();
-    for (group, harm) in harms {
-        let all = sum(harm);
-        if all == 0 {
-            continue;
-        }
-        let mut counts = refused.remove(group).unwrap_or_else(|| vec![0; count]);
-        let seen = counts.iter().copied().fold(0, u64::saturating_add);
-        counts[count - 1] = all.saturating_sub(seen);
-        let owner = report::Owner::from(&group::representative(&harm.owners));
-        owners.push((
-            all,
-            OwnerSeries {
-                owner,
-                refused: counts,
-            },
-        ));
+    for (column, unseen) in places.into_values() {
+        let cell = &mut columns[column][count - 1];
+        *cell = cell.saturating_add(unseen);
     }
-    owners.sort_by_key(|(all, _)| Reverse(*all));
-    let others = owners.split_off(owners.len().min(MAX_SERIES));
+    let others = match columns.len() {
+        all if all > MAX_SERIES => columns.pop().unwrap_or_default(),
+        _ => Vec::new(),
+    };
+    let owners = ranked
+        .iter()
+        .zip(columns)
+        .map(|((_, _, harm), refused)| OwnerSeries {
+            owner: report::Owner::from(&group::representative(&harm.owners)),
+            refused,
+        })
+        .collect();
     let memory = &inputs.memory_end;
     let max = memory.tcp_mem.or(inputs.memory_start.tcp_mem);
     let step = |end_ns: u64, pages: Option<u64>| Step {
@@ -64,8 +74,8 @@ pub(super) fn series(inputs: &Inputs<'_>, harms: &Harms) -> Option<Series> {
             .map(|look| step(look.end_ns, look.sockstat_pages))
             .chain([step(end_ns, memory.sockstat_pages)])
             .collect(),
-        owners: owners.into_iter().map(|(_, owner)| owner).collect(),
-        others: together(&others, count),
+        owners,
+        others,
     })
 }
 
@@ -73,17 +83,4 @@ pub(super) fn series(inputs: &Inputs<'_>, harms: &Harms) -> Option<Series> {
 fn sum(harm: &Harm) -> u64 {
     let refusals = harm.refusals().into_iter();
     refusals.fold(0, u64::saturating_add)
-}
-
-fn together(owners: &[(u64, OwnerSeries)], count: usize) -> Vec<u64> {
-    if owners.is_empty() {
-        return Vec::new();
-    }
-    let mut all = vec![0_u64; count];
-    for (_, owner) in owners {
-        for (sum, more) in all.iter_mut().zip(&owner.refused) {
-            *sum = sum.saturating_add(*more);
-        }
-    }
-    all
 }
