@@ -82,7 +82,8 @@ pub(super) fn agent_soak(node: &Node) -> Result<()> {
             "metrics.owner_grace=1m",
             "recorder.minutes=1",
             "trigger.before=30s",
-            // A storm is an incident, and what goes on between two storms is less than the half of one.
+            // Refusals alone raise an incident: a storm does, and what comes between two storms is less than half of the mark. It is over only
+            // after a whole window of calm, so where windows are long it stays open through all of the load.
             "trigger.refusals_per_second=300",
             "trigger.stall_p99=0s",
             "trigger.hold=0s",
