@@ -154,7 +154,9 @@ pub fn by_group(deltas: &[Delta], lookup: &dyn Fn(&TallyKey) -> Owner) -> BTreeM
         let harm = groups.entry(Group::of(&owner)).or_default();
         harm.add(&delta.value);
         harm.owners.insert(owner);
-        harm.netns.insert(delta.key.netns_inum);
+        // 0 is of no namespace: a sum over several.
+        harm.netns
+            .extend(Some(delta.key.netns_inum).filter(|inum| *inum != 0));
     }
     groups
 }

@@ -26,17 +26,20 @@ pub struct Step {
 impl Step {
     /// Both as one, `later` being the one that follows.
     pub fn join(&mut self, later: Self) {
-        let mut refused: BTreeMap<TallyKey, u64> =
-            mem::take(&mut self.refused).into_iter().collect();
-        for (key, count) in later.refused {
-            let sum = refused.entry(key).or_default();
+        self.end_ns = later.end_ns;
+        self.sockstat_pages = self.sockstat_pages.max(later.sockstat_pages);
+        self.refused.extend(later.refused);
+        self.sum_equal();
+    }
+
+    /// Makes one of the counts of equal keys.
+    pub fn sum_equal(&mut self) {
+        let mut sums: BTreeMap<TallyKey, u64> = BTreeMap::new();
+        for (key, count) in mem::take(&mut self.refused) {
+            let sum = sums.entry(key).or_default();
             *sum = sum.saturating_add(count);
         }
-        *self = Self {
-            end_ns: later.end_ns,
-            sockstat_pages: self.sockstat_pages.max(later.sockstat_pages),
-            refused: refused.into_iter().collect(),
-        };
+        self.refused = sums.into_iter().collect();
     }
 }
 

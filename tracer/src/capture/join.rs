@@ -5,7 +5,7 @@ mod clock;
 mod header;
 mod rows;
 mod sockets;
-mod sums;
+pub(super) mod sums;
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},

@@ -22,6 +22,12 @@ pub struct LeftOut {
     pub orphans: u64,
     /// Gaps in words.
     pub gaps: u64,
+    /// Times that the counts of an owner went into the sum of all others.
+    pub owners: u64,
+    /// Rows of network namespaces that are gone, of which none had a residual but 0.
+    pub rows: u64,
+    /// Times that a memory cgroup was not kept that was less under pressure than others.
+    pub memcgs: u64,
 }
 
 impl LeftOut {
@@ -39,6 +45,9 @@ impl LeftOut {
             moments,
             orphans,
             gaps,
+            owners,
+            rows,
+            memcgs,
         } = other;
         for (sum, more) in [
             (&mut self.events, events),
@@ -46,6 +55,9 @@ impl LeftOut {
             (&mut self.moments, moments),
             (&mut self.orphans, orphans),
             (&mut self.gaps, gaps),
+            (&mut self.owners, owners),
+            (&mut self.rows, rows),
+            (&mut self.memcgs, memcgs),
         ] {
             *sum = sum.saturating_add(more);
         }
@@ -59,6 +71,8 @@ impl LeftOut {
             (self.moments, "moment of the timeline"),
             (self.orphans, "reading of the number of orphans"),
             (self.gaps, "gap in words"),
+            (self.rows, "row of network namespaces that are gone"),
+            (self.memcgs, "reading of memory cgroups under pressure"),
         ];
         let named = named.into_iter().filter(|(count, _)| *count > 0);
         let words: Vec<String> = named
@@ -100,7 +114,14 @@ pub struct Rest {
 impl Capture {
     /// What was left out, in sentences.
     pub(super) fn left_out_in_words(&self) -> Vec<String> {
-        let mut words: Vec<String> = self.header.left_out.words().into_iter().collect();
+        let left = self.header.left_out;
+        let mut words: Vec<String> = left.words().into_iter().collect();
+        if left.owners > 0 {
+            words.push(format!(
+                "victims: {} at most who suffered less were recorded as one sum",
+                size::count(left.owners, "more owner")
+            ));
+        }
         let most = |moment| self.rests.get(&moment).map_or(0, |rest| rest.most);
         let last = self.rests.get(&Moment::End);
         if let Some(rest) = last.or(self.rests.get(&Moment::Start)) {

@@ -11,10 +11,12 @@ mod damage;
 mod file;
 mod join;
 mod keep;
+mod keys;
 mod left_out;
 mod read;
 mod record;
 mod records;
+mod story;
 mod trim;
 
 pub use contents::Capture;

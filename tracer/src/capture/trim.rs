@@ -19,13 +19,6 @@ use crate::{
 };
 
 impl Capture {
-    /// Goes on with the window that comes next. However many come, what is kept singly is what one incident may take.
-    pub fn extend(&mut self, mut window: Capture) {
-        window.trim(&Keep::SECONDS);
-        self.join(window);
-        self.trim(&Keep::INCIDENT);
-    }
-
     /// Leaves out what there is no room for. Counts of owners, the sums of sockets and rows in which something moved stay.
     pub fn trim(&mut self, keep: &Keep) {
         self.trim_rows();
@@ -128,13 +121,7 @@ impl Capture {
     /// Forgets names, owners and descriptors that nothing means any more.
     fn forget(&mut self) {
         let mut ids: HashSet<u64> = self.memcgs.iter().map(|pressed| pressed.id).collect();
-        let steps = self.steps.iter().flat_map(|step| &step.refused);
-        let keys = (self.tallies.iter().map(|delta| &delta.key))
-            .chain(steps.map(|(key, _)| key))
-            .chain(self.socket_states.iter().map(|(_, state)| &state.owner))
-            .chain(self.events.iter().map(|event| &event.owner))
-            .chain(self.timeline.iter().map(|moment| &moment.owner));
-        ids.extend(keys.flat_map(|key| [key.cgroup_id, key.memcg_id]));
+        ids.extend(self.keys().flat_map(|key| [key.cgroup_id, key.memcg_id]));
         ids.extend(self.events.iter().map(|event| event.compared.memcg_id));
         self.names
             .retain(|key, _| ids.contains(&key.cgroup_id) || ids.contains(&key.memcg_id));

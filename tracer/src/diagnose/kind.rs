@@ -142,7 +142,7 @@ fn rcvbuf(case: &Case<'_>) -> Decision {
         .victims
         .iter()
         .enumerate()
-        .filter(|(_, victim)| victim.by_limit(Limit::Rcvbuf) != (0, 0))
+        .filter(|(_, victim)| victim.is_one() && victim.by_limit(Limit::Rcvbuf) != (0, 0))
         .max_by_key(|(at, victim)| (victim.by_limit(Limit::Rcvbuf), std::cmp::Reverse(*at)));
     let Some((about, worst)) = worst else {
         return Decision::lacking(
@@ -167,6 +167,7 @@ fn rcvbuf(case: &Case<'_>) -> Decision {
             let mut accused: Vec<Accused> = case
                 .victims
                 .iter()
+                .filter(|victim| victim.is_one())
                 .filter(|victim| refused_by_rcvbuf(victim) > 0 || victim.group == worst.group)
                 .filter(|victim| matches!(filling(victim), Filling::Unread(_)))
                 .map(|victim| {
@@ -253,7 +254,7 @@ fn aborted(case: &Case<'_>, aborts: u64) -> Decision {
     let about = case
         .victims
         .iter()
-        .position(|it| it.victim.aborts_on_memory > Some(0));
+        .position(|it| it.is_one() && it.victim.aborts_on_memory > Some(0));
     let accounts = case.accounts.unwrap_or_default();
     let orphaners = culprit::orphaners(accounts, case.whole());
     let many = case
@@ -299,7 +300,7 @@ fn busy(case: &Case<'_>) -> Decision {
         .victims
         .iter()
         .enumerate()
-        .filter(|(_, it)| it.victim.backlog_drops > Some(0))
+        .filter(|(_, it)| it.is_one() && it.victim.backlog_drops > Some(0))
         .max_by_key(|(at, it)| (it.victim.backlog_drops, std::cmp::Reverse(*at)));
     let Some((about, victim)) = worst else {
         return Decision::of(Kind::Backlog);

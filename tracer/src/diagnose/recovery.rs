@@ -5,7 +5,7 @@ use crate::sums::SaturatingSum as _;
 use crate::{
     output::size,
     report::{
-        Holder, Owner, Recovery, Report, Victim,
+        Holder, Owner, OwnerKind, Recovery, Report, Victim,
         inputs::MAX_OWNERS,
         recovery::{Figure, Item},
     },
@@ -21,7 +21,9 @@ const NANOS_PER_SECOND: f64 = 1e9;
 #[must_use]
 pub fn compare(before: &Report, after: &Report) -> Recovery {
     let mut items = node(before, after);
-    for victim in &before.victims {
+    // A sum of several is not of the same ones later: what they suffer is in the node's.
+    let singly = (before.victims.iter()).filter(|it| it.owner.kind != OwnerKind::Other);
+    for victim in singly {
         items.push(suffers(before, after, victim));
     }
     for culprit in &before.culprits {

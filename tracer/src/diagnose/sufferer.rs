@@ -22,6 +22,12 @@ pub struct Sufferer {
 }
 
 impl Sufferer {
+    /// Whether it is one owner: of a sum of several nothing can be said but how much it is.
+    #[must_use]
+    pub fn is_one(&self) -> bool {
+        self.group != Group::Other
+    }
+
     /// Refusals and prunes by one limit; without probes all are by an unknown one.
     #[must_use]
     pub fn by_limit(&self, wanted: Limit) -> (u64, u64) {
@@ -47,13 +53,13 @@ impl Sufferer {
     }
 }
 
-/// Worst first: by refusals, then prunes, then what else was lost, then the time that prunes took.
+/// Worst first: by refusals, then prunes, then what else was lost, then the time that prunes took. All others as one are last.
 pub fn sort(victims: &mut [Sufferer]) {
     victims.sort_by(|a, b| {
         let besides = |s: &Sufferer| s.victim.besides().iter().saturating_sum();
         let weight = |s: &Sufferer| Reverse((s.all(), besides(s), s.victim.stall_ns));
-        weight(a)
-            .cmp(&weight(b))
+        (b.is_one().cmp(&a.is_one()))
+            .then_with(|| weight(a).cmp(&weight(b)))
             .then_with(|| a.group.cmp(&b.group))
     });
 }

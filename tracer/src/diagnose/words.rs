@@ -82,13 +82,11 @@ pub(super) fn lost_besides(victims: &[Sufferer]) -> Option<String> {
         .collect();
     let lost_by = |victim: &&Sufferer| victim.victim.besides().iter().saturating_sum();
     let worst = victims.iter().max_by_key(lost_by)?;
-    (!parts.is_empty()).then(|| {
-        format!(
-            "but {} (most of it by {})",
-            parts.join(", "),
-            name(&worst.victim.owner)
-        )
-    })
+    let most = match worst.is_one() {
+        true => format!("most of it by {}", name(&worst.victim.owner)),
+        false => "by many, none of them much".to_owned(),
+    };
+    (!parts.is_empty()).then(|| format!("but {} ({most})", parts.join(", ")))
 }
 
 /// The memory cgroup whose sockets are held back although nothing is refused; nothing when there is none.
@@ -148,7 +146,7 @@ pub(super) fn suffering(case: &Case<'_>, decision: &Decision, limit: Limit) -> S
         .filter(|v| weight(v) != (0, 0))
         .collect();
     let is_accused = |v: &&&Sufferer| decision.accused.iter().any(|a| a.account.group == v.group);
-    let is_named = |v: &&&Sufferer| v.group != Group::Unattributed;
+    let is_named = |v: &&&Sufferer| v.is_one() && v.group != Group::Unattributed;
     let worst = |filter: &dyn Fn(&&&Sufferer) -> bool| {
         touched
             .iter()
@@ -179,7 +177,10 @@ pub(super) fn suffering(case: &Case<'_>, decision: &Decision, limit: Limit) -> S
     }
     match others {
         0 => format!("{who} suffers ({how_much})"),
-        n => format!("{who} ({how_much}) and {n} more suffer"),
+        n if touched.iter().all(|v| v.is_one()) => {
+            format!("{who} ({how_much}) and {n} more suffer")
+        }
+        n => format!("{who} ({how_much}) and at least {n} more suffer"),
     }
 }
 

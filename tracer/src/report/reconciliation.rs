@@ -34,7 +34,7 @@ pub struct Reconciliation {
 pub struct AtRest {
     /// Rows in which the kernel's counter stood still, and so did ours where there was one: their residual is 0.
     pub agreed: u64,
-    /// Rows of namespaces that died, in which nothing was seen to move: their residual is not known.
+    /// Rows of namespaces that died, in which nothing was seen to move or for which there was no room: their residual is not known.
     pub unknown: u64,
 }
 

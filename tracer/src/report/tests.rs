@@ -14,6 +14,7 @@ pub(crate) mod hostile;
 pub(crate) mod incident;
 mod kinds;
 mod node;
+mod others;
 mod redact;
 mod schema;
 mod series;

@@ -20,9 +20,9 @@ use crate::e2e::node::Node;
 
 /// Pods of the lab that come and go in one go, and refusals of each.
 const GOING: usize = 4;
-const SEGMENTS: u64 = 10;
+const SEGMENTS: u64 = 30;
 /// Refusals of a pod of containerd that comes and goes: an incident.
-const STORM: u64 = 1600;
+const STORM: u64 = 800;
 /// From one kill of containerd to the next, and how long it is gone.
 const KILLS: Duration = Duration::from_secs(90);
 const GONE: Duration = Duration::from_secs(10);

@@ -35,19 +35,10 @@ impl Capture {
                 (key, owner)
             })
             .collect();
-        self.tallies.iter_mut().for_each(|it| move_key(&mut it.key));
-        let refused = self.steps.iter_mut().flat_map(|step| &mut step.refused);
-        refused.for_each(|(key, _)| move_key(key));
-        for (_, state) in &mut self.socket_states {
-            move_key(&mut state.owner);
-        }
+        self.keys_mut().for_each(move_key);
         for event in &mut self.events {
-            move_key(&mut event.owner);
             move_id(&mut event.compared.memcg_id);
         }
-        self.timeline
-            .iter_mut()
-            .for_each(|it| move_key(&mut it.owner));
         self.memcgs.iter_mut().for_each(|it| move_id(&mut it.id));
         self.move_sockets(later, move_id);
     }
@@ -85,14 +76,8 @@ impl Capture {
 
     /// Ids of cgroups that mean one.
     fn ids(&self) -> BTreeSet<u64> {
-        let refused = self.steps.iter().flat_map(|step| &step.refused);
-        let keys = (self.names.keys())
-            .chain(self.tallies.iter().map(|delta| &delta.key))
-            .chain(refused.map(|(key, _)| key))
-            .chain(self.timeline.iter().map(|moment| &moment.owner))
-            .chain(self.events.iter().map(|event| &event.owner))
-            .chain(self.socket_states.iter().map(|(_, state)| &state.owner));
-        keys.flat_map(|key| [key.cgroup_id, key.memcg_id])
+        (self.names.keys().chain(self.keys()))
+            .flat_map(|key| [key.cgroup_id, key.memcg_id])
             .chain(self.events.iter().map(|event| event.compared.memcg_id))
             .chain(self.memcgs.iter().map(|pressed| pressed.id))
             .chain(self.seen().filter_map(|socket| socket.cgroup_id))

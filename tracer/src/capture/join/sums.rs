@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Counts of both; figures of one moment are those of the later.
-pub(super) fn tallies(one: Vec<Delta>, other: Vec<Delta>) -> Vec<Delta> {
+pub(in crate::capture) fn tallies(one: Vec<Delta>, other: Vec<Delta>) -> Vec<Delta> {
     let mut sums: Tallies = Tallies::new();
     for Delta { key, value } in one.into_iter().chain(other) {
         match sums.entry(key) {

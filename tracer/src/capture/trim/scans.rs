@@ -9,12 +9,13 @@ use std::{
 use tracer_common::TallyKey;
 
 use crate::{
-    aggregate::{Group, steps},
+    aggregate::Group,
     attribute::{Owner, OwnerKind},
     capture::{
         Capture, Keep, Moment,
         contents::{Kin, kin},
         left_out::Rest,
+        story::weight,
     },
     holders::{
         Scan, Socket, Sum, TcpState,
@@ -127,12 +128,11 @@ impl Capture {
         let mut suffered: BTreeMap<Group, u64> = BTreeMap::new();
         for delta in &self.tallies {
             if let Some(group) = group(self.names.get(&delta.key)) {
-                let prunes = delta.value.prunes.iter().copied();
-                let harm = prunes.fold(steps::refused(&delta.value), u64::saturating_add);
                 let sum = suffered.entry(group).or_default();
-                *sum = sum.saturating_add(harm);
+                *sum = sum.saturating_add(weight(&delta.value));
             }
         }
+        suffered.remove(&Group::Other);
         let full = self.memcgs.iter().filter_map(|pressed| {
             let key = TallyKey {
                 cgroup_id: pressed.id,

@@ -26,7 +26,7 @@ pub(super) fn series(inputs: &Inputs<'_>, harms: &Harms) -> Option<Series> {
         .map(|(group, harm)| (sum(harm), group, harm))
         .filter(|(all, _, _)| *all > 0)
         .collect();
-    ranked.sort_by_key(|(all, _, _)| Reverse(*all));
+    ranked.sort_by_key(|(all, group, _)| (**group == Group::Other, Reverse(*all)));
     // A column for each that has one of its own, and one for all others: of them there may be very many.
     let mut columns = vec![vec![0_u64; count]; ranked.len().min(MAX_SERIES + 1)];
     // The column of each, and what no look has seen of it.
