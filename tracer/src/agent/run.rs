@@ -39,7 +39,7 @@ use super::{
     trigger::Triggers,
     words::Words,
 };
-use crate::{capture::Capture, probe::OwnSockets};
+use crate::{capture::Story, probe::OwnSockets};
 
 /// Between two ticks.
 const TICK: Duration = Duration::from_secs(1);
@@ -78,7 +78,7 @@ struct Agent {
     folder: Option<Folder>,
     following: Option<Following>,
     /// All windows of the incident that is open.
-    story: Option<Capture>,
+    story: Option<Story>,
     courier: Option<Courier>,
     budget: Budget,
     calm: Calm,

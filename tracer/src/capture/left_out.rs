@@ -22,7 +22,7 @@ pub struct LeftOut {
     pub orphans: u64,
     /// Gaps in words.
     pub gaps: u64,
-    /// Times that the counts of an owner went into the sum of all others.
+    /// Owners whose counts, or a part of them, are in the sum of all others.
     pub owners: u64,
     /// Rows of network namespaces that are gone, of which none had a residual but 0.
     pub rows: u64,
@@ -118,7 +118,7 @@ impl Capture {
         let mut words: Vec<String> = left.words().into_iter().collect();
         if left.owners > 0 {
             words.push(format!(
-                "victims: {} at most who suffered less were recorded as one sum",
+                "victims: what {} suffered, or a part of it, was recorded as one sum",
                 size::count(left.owners, "more owner")
             ));
         }

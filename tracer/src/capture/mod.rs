@@ -25,6 +25,7 @@ pub use keep::Keep;
 pub use left_out::{LeftOut, Rest};
 pub use read::{ReadError, Reader};
 pub use record::{Header, Moment, Record, SCHEMA};
+pub use story::Story;
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -4,6 +4,7 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeMap, BTreeSet},
+    mem,
 };
 
 use tracer_common::{TallyKey, TallyValue, tally::OVERFLOW_ID};
@@ -28,45 +29,75 @@ pub(super) const OTHERS: TallyKey = TallyKey {
     reserved: 0,
 };
 
-impl Capture {
-    /// Goes on with the window that comes next. However many come, what is kept singly is what one incident may take.
+/// Most owners of whom it is remembered that they are in the sum of all others, so that each is told once.
+const REMEMBERED: usize = 4096;
+
+/// The windows of an incident as one.
+#[derive(Clone, Debug)]
+pub struct Story {
+    capture: Capture,
+    /// Whose counts, or a part of them, are in the sum of all others.
+    summed: BTreeSet<TallyKey>,
+}
+
+impl Story {
+    /// Begins with the time before, up to the first window.
+    #[must_use]
+    pub fn begin(before: Capture) -> Self {
+        let now = Now::of(&before);
+        let mut story = Self {
+            capture: before,
+            summed: BTreeSet::new(),
+        };
+        story.bound(&now);
+        story
+    }
+
+    /// Goes on with the window that comes next.
     pub fn extend(&mut self, mut window: Capture) {
         let now = Now::of(&window);
         window.trim(&Keep::SECONDS);
-        self.join(window);
-        self.sum_others(&now);
-        self.leave_rows(&now);
-        self.leave_memcgs(&now);
-        self.trim(&Keep::INCIDENT);
+        self.capture.join(window);
+        self.bound(&now);
+    }
+
+    /// All of it so far.
+    #[must_use]
+    pub const fn capture(&self) -> &Capture {
+        &self.capture
+    }
+
+    /// However many windows there were, what is kept singly is what one incident may take.
+    fn bound(&mut self, now: &Now) {
+        self.sum_others(now);
+        self.leave_rows(now);
+        self.leave_memcgs(now);
+        self.capture.trim(&Keep::INCIDENT);
     }
 
     /// Makes one sum of the counts of those that there is no room for.
     fn sum_others(&mut self, now: &Now) {
-        let counted = self.tallies.iter().filter(|delta| delta.key != OTHERS);
+        let capture = &mut self.capture;
+        let counted = capture.tallies.iter();
+        let counted = counted.filter(|delta| delta.key != sum_of(&delta.key));
         let weights = counted.map(|delta| (delta.key, weight(&delta.value)));
         let (singly, others) = chosen(weights, &now.keys);
-        if others == 0 {
+        if others.is_empty() {
             return;
         }
-        let left = &mut self.header.left_out;
-        left.owners = left.owners.saturating_add(others);
-        let number = self.number_of(Owner::of_kind(OwnerKind::Other));
-        self.names.insert(OTHERS, number);
-        for key in self.keys_mut().filter(|key| !singly.contains(key)) {
-            *key = match key.cgroup_id {
-                // Whose owner is lost is no other: that is told apart.
-                OVERFLOW_ID => TallyKey {
-                    netns_cookie: 0,
-                    netns_inum: TOGETHER,
-                    ..*key
-                },
-                _ => OTHERS,
-            };
+        let number = capture.number_of(Owner::of_kind(OwnerKind::Other));
+        capture.names.insert(OTHERS, number);
+        for key in capture.keys_mut().filter(|key| !singly.contains(key)) {
+            *key = sum_of(key);
         }
-        self.tallies = sums::tallies(std::mem::take(&mut self.tallies), Vec::new());
-        for step in &mut self.steps {
+        capture.tallies = sums::tallies(mem::take(&mut capture.tallies), Vec::new());
+        for step in &mut capture.steps {
             step.sum_equal();
         }
+        let room = REMEMBERED.saturating_sub(self.summed.len());
+        let named = others.into_iter().filter(|key| sum_of(key) == OTHERS);
+        self.summed.extend(named.take(room));
+        capture.header.left_out.owners = self.summed.len() as u64;
     }
 
     /// Leaves out rows of network namespaces that are gone. One whose counts and the kernel's differ stays.
@@ -75,40 +106,47 @@ impl Capture {
         if now.netns.is_empty() {
             return;
         }
-        let mut moved: BTreeMap<u32, u64> = BTreeMap::new();
-        for row in &self.rows {
-            let sum = moved.entry(row.netns_inum).or_default();
-            *sum = sum.saturating_add(row.kernel.max(row.attributed).unwrap_or(0));
+        let capture = &mut self.capture;
+        let mut gone: BTreeMap<u32, u64> = BTreeMap::new();
+        for row in &capture.rows {
+            let moved = gone.entry(row.netns_inum).or_default();
+            *moved = moved.saturating_add(row.kernel.max(row.attributed).unwrap_or(0));
         }
-        moved.retain(|inum, _| *inum != TOGETHER && !now.netns.contains(inum));
-        let (singly, _) = chosen(moved.clone().into_iter(), &BTreeSet::new());
+        gone.retain(|inum, _| *inum != TOGETHER && !now.netns.contains(inum));
+        let (_, others) = chosen(gone.into_iter(), &BTreeSet::new());
         let goes = |row: &Row| {
-            let gone = moved.contains_key(&row.netns_inum) && !singly.contains(&row.netns_inum);
-            gone && row.residual().is_none_or(|residual| residual == 0)
+            let agrees = row.residual().is_none_or(|residual| residual == 0);
+            agrees && others.contains(&row.netns_inum)
         };
-        let (at_rest, left) = (&mut self.header.at_rest, &mut self.header.left_out);
-        self.rows.retain(|row| {
-            if !goes(row) {
-                return true;
-            }
+        let (at_rest, left) = (&mut capture.header.at_rest, &mut capture.header.left_out);
+        for row in capture.rows.extract_if(.., |row| goes(row)) {
             left.rows = left.rows.saturating_add(1);
-            if row.residual().is_none() {
-                at_rest.unknown = at_rest.unknown.saturating_add(1);
-            }
-            false
-        });
+            let unknown = u64::from(row.residual().is_none());
+            at_rest.unknown = at_rest.unknown.saturating_add(unknown);
+        }
     }
 
     /// Leaves out memory cgroups that were less under pressure.
     fn leave_memcgs(&mut self, now: &Now) {
-        let weights = self
-            .memcgs
-            .iter()
-            .map(|pressed| (pressed.id, told(pressed)));
-        let (singly, others) = chosen(weights, &now.memcgs);
-        self.memcgs.retain(|pressed| singly.contains(&pressed.id));
-        let left = &mut self.header.left_out;
-        left.memcgs = left.memcgs.saturating_add(others);
+        let capture = &mut self.capture;
+        let weights = capture.memcgs.iter();
+        let weights = weights.map(|pressed| (pressed.id, told(pressed)));
+        let (_, others) = chosen(weights, &now.memcgs);
+        capture.memcgs.retain(|it| !others.contains(&it.id));
+        let left = &mut capture.header.left_out;
+        left.memcgs = left.memcgs.saturating_add(others.len() as u64);
+    }
+}
+
+/// Where the counts of a key go that there is no room for. Whose owner is lost is no other: that is told apart.
+const fn sum_of(key: &TallyKey) -> TallyKey {
+    match key.cgroup_id {
+        OVERFLOW_ID => TallyKey {
+            netns_cookie: 0,
+            netns_inum: TOGETHER,
+            ..key.overflow()
+        },
+        _ => OTHERS,
     }
 }
 
@@ -131,19 +169,19 @@ impl Now {
     }
 }
 
-/// Whom there is room for, and how many there are beside them. One half of the room is for those who weigh most; in the other one those of now come
-/// first, or whoever came late would never be among them.
+/// Whom there is room for, and all others. One half of the room is for those who weigh most; in the other one those of now come first, or whoever
+/// came late would never be among them.
 fn chosen<T: Copy + Ord>(
     weights: impl Iterator<Item = (T, u64)>,
     now: &BTreeSet<T>,
-) -> (BTreeSet<T>, u64) {
+) -> (BTreeSet<T>, BTreeSet<T>) {
     let mut all: Vec<(T, u64)> = weights.collect();
     all.sort_by_key(|(one, weight)| (Reverse(*weight), *one));
     let half = all.len().min(MOST / 2);
     all[half..].sort_by_key(|(one, weight)| (!now.contains(one), Reverse(*weight), *one));
-    let others = all.len().saturating_sub(MOST) as u64;
-    let singly = all.into_iter().take(MOST).map(|(one, _)| one);
-    (singly.collect(), others)
+    let others = all.split_off(all.len().min(MOST));
+    let names = |of: Vec<(T, u64)>| of.into_iter().map(|(one, _)| one).collect();
+    (names(all), names(others))
 }
 
 /// How much an owner suffered: what was refused, and prunes.

@@ -15,7 +15,7 @@ use crate::{
         steps::{self, Step},
     },
     attribute::{ContainerFacts, PodFacts},
-    capture::{Moment, contents::kin},
+    capture::{Moment, Story, contents::kin},
     holders::{Socket, TcpState, part::Part, socket::SocketMemory},
     indicators::Counter,
     report::tests::{
@@ -427,16 +427,17 @@ fn what_there_is_no_room_for_is_told() {
 fn an_incident_takes_no_more_the_longer_it_lasts() {
     const WINDOWS: usize = 20;
     let (_, window) = trimmed(&storm(), &Keep::SECONDS);
-    let mut story = window.clone();
+    let mut story = Story::begin(window.clone());
     let mut sizes = Vec::new();
     for _ in 1..WINDOWS {
         story.extend(window.clone());
-        let mut records = story.count();
+        let mut records = story.capture().count();
         // Steps have a bound of their own; here it is always the same minute, which is told as a clock that was set.
         records.retain(|kind, _| kind != "step" && kind != "gap");
         sizes.push(records);
     }
     assert_eq!(sizes[WINDOWS / 2], sizes[WINDOWS - 2]);
+    let story = story.capture();
     assert_eq!(story.events.len(), Keep::INCIDENT.events);
     assert_eq!(
         story.header().left_out.events as usize,
@@ -446,7 +447,7 @@ fn an_incident_takes_no_more_the_longer_it_lasts() {
         let values = capture.tallies.iter().map(|delta| &delta.value);
         values.map(steps::refused).sum()
     };
-    assert_eq!(refused(&story), WINDOWS as u64 * refused(&window));
+    assert_eq!(refused(story), WINDOWS as u64 * refused(&window));
     // Each socket once, with all that happened to it.
     let states = |capture: &Capture| {
         let all = capture.socket_states.iter();
@@ -457,7 +458,7 @@ fn an_incident_takes_no_more_the_longer_it_lasts() {
     let verdicts = all.values_mut().flatten();
     verdicts.for_each(|count| *count *= WINDOWS as u64);
     assert_eq!(story.socket_states.len(), all.len());
-    assert_eq!(states(&story), all);
+    assert_eq!(states(story), all);
 }
 
 #[test]

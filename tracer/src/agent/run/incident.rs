@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::{Agent, OWNERS};
 use crate::{
     agent::{config::Level, incident::Following, trigger::Turn},
-    capture::{Capture, Keep},
+    capture::{Capture, Story},
     report::{Kind, Report},
 };
 
@@ -46,7 +46,7 @@ impl Agent {
     }
 
     /// All from a while before the incident on. It is read once: however long it lasts, each window costs the same.
-    fn since_before(&self, opened: Timestamp, window: Capture) -> Capture {
+    fn since_before(&self, opened: Timestamp, mut window: Capture) -> Capture {
         let before = self.config.trigger.before;
         let since = opened.checked_sub(before).unwrap_or(opened);
         match self.recorder.between(since, Timestamp::now()) {
@@ -56,10 +56,8 @@ impl Agent {
                     Level::Error,
                     &format!("what was before the incident cannot be told: {error}"),
                 );
-                let mut story = window;
-                story.trim(&Keep::SECONDS);
-                story.note_gap(format!("recording: earlier times are not known: {error}"));
-                story
+                window.note_gap(format!("recording: earlier times are not known: {error}"));
+                window
             }
         }
     }
@@ -90,9 +88,9 @@ impl Agent {
                 story.extend(window);
                 story
             }
-            None => self.since_before(opened, window),
+            None => Story::begin(self.since_before(opened, window)),
         };
-        let report = story.report_of(OWNERS);
+        let report = story.capture().report_of(OWNERS);
         self.story = Some(story);
         let goes_on = self.triggers.goes_on();
         let causes = self.triggers.causes().clone();

@@ -58,9 +58,11 @@ fn the_worst_of_those_who_are_known_decides() {
     };
     let busy = |value: &mut TallyValue, many| value.counts[count::BACKLOG_DROPS] = many;
     let aborted = |value: &mut TallyValue, many| value.counts[count::ABORTS_ON_MEMORY] = many;
-    let fills: [&dyn Fn(&mut TallyValue, u64); 3] = [&by_rcvbuf, &busy, &aborted];
-    for fill in fills {
-        let report = node(false, fill);
+    for report in [
+        node(false, by_rcvbuf),
+        node(false, busy),
+        node(false, aborted),
+    ] {
         let said = format!("{:?} {:?}", report.verdict, report.culprits);
         assert!(said.contains("redis-0"), "{said}");
         assert!(!said.contains("all others"), "{said}");
