@@ -14,12 +14,12 @@ use crate::{
         Delta, holding,
         steps::{self, Step},
     },
-    attribute::{ContainerFacts, PodFacts},
+    attribute::{ContainerFacts, OwnerKind, PodFacts},
     capture::{Moment, Story, contents::kin},
     holders::{Socket, TcpState, part::Part, socket::SocketMemory},
     indicators::Counter,
     report::tests::{
-        fixture::{Fixture, event, pod, refuse, socket},
+        fixture::{Fixture, REDIS, WEB, event, pod, refuse, socket},
         incident::incident,
     },
 };
@@ -469,4 +469,22 @@ fn a_list_is_thinned_evenly_and_keeps_its_last() {
         assert_eq!(list.len(), all.min(8));
         assert_eq!(list.last().copied(), all.checked_sub(1));
     }
+}
+
+#[test]
+fn all_others_take_nobodys_place() {
+    let mut node = Fixture::quiet();
+    node.owners.insert(900, Owner::of_kind(OwnerKind::Other));
+    for (cgroup, many) in [(900, 50), (REDIS, 3), (WEB, 2)] {
+        node.tally(cgroup, |value| {
+            refuse(value, queue::RCV, limit::TCP_MEM_HARD, many);
+        });
+    }
+    let mut capture = node.with_inputs(Capture::of);
+    let one = Keep {
+        holders: 1,
+        ..Keep::SECONDS
+    };
+    let redis = Group::of(&node.owners[&REDIS]);
+    assert_eq!(capture.trim_scans(&one), BTreeSet::from([redis]));
 }

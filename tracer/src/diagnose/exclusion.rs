@@ -120,10 +120,7 @@ fn leak(case: &Case<'_>, decision: &Decision) -> Option<RuledOut> {
 fn waits(case: &Case<'_>, decision: &Decision) -> Vec<RuledOut> {
     let is_accused = |group: &Group| decision.accused.iter().any(|it| it.account.group == *group);
     let about = decision.about.and_then(|at| case.victims.get(at));
-    let innocent = || {
-        let mut victims = case.victims.iter().filter(|it| it.is_one());
-        victims.find(|it| !is_accused(&it.group))
-    };
+    let innocent = || case.victims.iter().find(|it| !is_accused(&it.group));
     let Some(victim) = about.or_else(innocent) else {
         return Vec::new();
     };

@@ -83,6 +83,11 @@ fn where_nobody_else_is_known_nobody_is_named() {
     let said = format!("{:?}", report.verdict);
     assert!(said.contains("whose they were is not known"), "{said}");
     assert!(said.contains("by many, none of them much"), "{said}");
+
+    let mut node = Fixture::quiet();
+    node.owners.insert(OTHERS, Owner::of_kind(OwnerKind::Other));
+    node.tally(OTHERS, |value| value.counts[count::ABORTS_ON_MEMORY] = 9);
+    assert_eq!(node.report().culprits, []);
 }
 
 #[test]
