@@ -32,13 +32,20 @@ pub fn open_files() -> Option<u64> {
     Some((fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
 }
 
+/// What is as large as this, in bytes, is asked from the system by itself, and given back as soon as it is free.
+const LARGE: libc::c_int = 128 << 10;
+
 /// Keeps this process small, to be called before it has other threads. All of them share one pool of memory: each with a pool of its own would keep
-/// what the busiest moment of its life took. And there are no huge pages: every ten seconds the kernel (khugepaged, where they are set to `always`)
-/// would make one of each two megabytes of which a single page is left, and so take back all that [`give_back`] gave.
+/// what the busiest moment of its life took. What is large does not go there, nor does the pool keep much that is free at its end: by itself the
+/// allocator takes the largest piece that was ever freed for usual (mallopt(3), `M_MMAP_THRESHOLD`), and keeps twice as much. And there are no huge
+/// pages: every ten seconds the kernel (khugepaged, where they are set to `always`) would make one of each two megabytes of which a single page is
+/// left, and so take back all that [`give_back`] gave.
 pub fn stay_small() {
-    // SAFETY: neither takes a pointer.
+    // SAFETY: none of them takes a pointer.
     unsafe {
         libc::mallopt(libc::M_ARENA_MAX, 1);
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+        libc::mallopt(libc::M_TRIM_THRESHOLD, 2 * LARGE);
         libc::prctl(libc::PR_SET_THP_DISABLE, 1, 0, 0, 0);
     }
 }

@@ -3,8 +3,7 @@
 //! The id of a cgroup is the inode number of its directory, and its path is that from the root of the
 //! hierarchy. Ids of different hierarchies are different numbers with overlapping values, so only the
 //! default one stands here: the v1 memory hierarchy, to which memory cgroup ids belong on v1 hosts, is left out, and
-//! there the process tells the owner. Paths outlive their cgroups, because counts come late; the oldest
-//! dead ones go only when the table is full.
+//! there the process tells the owner. Paths outlive their cgroups, because counts come late: of the dead those that died last are kept.
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
@@ -17,8 +16,12 @@ use std::{
 
 use tracer_common::tally::OVERFLOW_ID;
 
+use super::kept;
+
 /// Cgroups that are kept at most.
 pub const CGROUPS_MAX: usize = 200_000;
+/// Of these, dead ones: a pod has two or more.
+const DEAD_MAX: usize = 2 * kept::DEAD_MAX;
 /// Levels that a walk goes down.
 pub const DEPTH_MAX: usize = 64;
 
@@ -85,13 +88,16 @@ impl CgroupTable {
         self.by_id.insert(id, Entry { path, dead: false });
     }
 
-    /// Notes that a cgroup is gone. Its path stays until the room is needed.
+    /// Notes that a cgroup is gone. Its path stays until the room is needed, or so many have died after it.
     pub fn forget(&mut self, id: u64) {
         if let Some(entry) = self.by_id.get_mut(&id)
             && !entry.dead
         {
             entry.dead = true;
             self.dead.push_back(id);
+            if self.dead.len() > DEAD_MAX {
+                self.bury_one();
+            }
         }
     }
 

@@ -124,6 +124,21 @@ fn a_full_table_gives_the_room_of_the_dead() {
 }
 
 #[test]
+fn of_the_dead_those_who_died_last_are_kept_though_there_is_room() {
+    let mut table = CgroupTable::default();
+    table.learn(1, "/lives");
+    let dead = 2..2 + DEAD_MAX as u64 + 3;
+    for id in dead.clone() {
+        table.learn(id, &format!("/{id}"));
+        table.forget(id);
+    }
+    assert_eq!((table.len(), table.gaps().len()), (DEAD_MAX + 1, 0));
+    assert_eq!((table.path(4), table.id("/4")), (None, None));
+    assert_eq!((table.path(5), table.path(1)), (Some("/5"), Some("/lives")));
+    assert_eq!(table.by_path.len(), DEAD_MAX + 1);
+}
+
+#[test]
 fn bounds_are_gaps() {
     let root = Fixture::new();
     root.dir("a").dir("b").dir("c");

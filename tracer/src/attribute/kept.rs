@@ -1,4 +1,4 @@
-//! Facts that outlive what they are about: of the dead too, as long as there is room. Counts come late, and a pod that was
+//! Facts that outlive what they are about: of the dead too, of whom there is room for [`DEAD_MAX`]. Counts come late, and a pod that was
 //! removed before the report must keep its name; but a node that makes pods for months must not fill our memory.
 
 use std::{
@@ -6,6 +6,9 @@ use std::{
     collections::{BTreeMap, HashMap},
     hash::Hash,
 };
+
+/// The dead that are kept at most: those of the last ten minutes, also where three die in a second.
+pub const DEAD_MAX: usize = 2048;
 
 /// Values by key, at most a fixed number of them. Where there is no room, the longest dead go first; the living never do.
 #[derive(Clone, Debug)]
@@ -47,17 +50,23 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
             return true;
         }
         if self.entries.len() >= self.max {
-            let Some((_, longest)) = self.dead.pop_first() else {
+            if self.dead.is_empty() {
                 self.refused += 1;
                 return false;
-            };
-            self.entries.remove(&longest);
+            }
+            self.bury_one();
         }
         self.entries.insert(key, Entry { value, died: None });
         true
     }
 
-    /// Notes that something is gone. Its value stays until the room is needed.
+    /// Gives the room of the longest dead away.
+    fn bury_one(&mut self) {
+        let longest = self.dead.pop_first();
+        longest.and_then(|(_, key)| self.entries.remove(&key));
+    }
+
+    /// Notes that something is gone. Its value stays until the room is needed, or so many have died after it.
     pub fn forget<Q: ?Sized + Eq + Hash>(&mut self, key: &Q)
     where
         K: Borrow<Q>,
@@ -72,6 +81,9 @@ impl<K: Clone + Eq + Hash, V> Kept<K, V> {
             entry.died = Some(self.deaths);
             self.dead.insert(self.deaths, key);
             self.deaths += 1;
+            if self.dead.len() > DEAD_MAX {
+                self.bury_one();
+            }
         }
     }
 
@@ -161,6 +173,19 @@ mod tests {
         assert!(kept.learn(5, ()));
         assert!(kept.get(&1).is_none());
         assert!(!kept.learn(6, ()));
+    }
+
+    #[test]
+    fn of_the_dead_those_who_died_last_are_kept_though_there_is_room() {
+        let mut kept: Kept<usize, ()> = Kept::with_max(10 * DEAD_MAX);
+        kept.learn(0, ());
+        for key in 1..=DEAD_MAX + 5 {
+            kept.learn(key, ());
+            kept.forget(&key);
+        }
+        assert_eq!((kept.len(), kept.living().count()), (DEAD_MAX + 1, 1));
+        assert!(kept.get(&5).is_none() && kept.get(&6).is_some());
+        assert_eq!(kept.refused(), 0);
     }
 
     #[test]

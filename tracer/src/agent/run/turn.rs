@@ -103,10 +103,10 @@ impl Agent {
         self.textfile();
         if listed {
             self.listed = self.turned;
-            // Not put off by the next listing: where much happens there is one all the time.
-            let soon = Instant::now() + GIVE_BACK;
-            self.give_back_at.get_or_insert(soon);
         }
+        // Not put off by the next window: where much happens there is one all the time.
+        let soon = Instant::now() + GIVE_BACK;
+        self.give_back_at.get_or_insert(soon);
         Ok(())
     }
 
