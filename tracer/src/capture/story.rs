@@ -67,6 +67,12 @@ impl Story {
         &self.capture
     }
 
+    /// Owners whose counts, or a part of them, are in the sum of all others.
+    #[must_use]
+    pub fn summed(&self) -> u64 {
+        self.summed.len() as u64
+    }
+
     /// However many windows there were, what is kept singly is what one incident may take.
     fn bound(&mut self, now: &Now) {
         self.sum_others(now);
@@ -97,7 +103,7 @@ impl Story {
         let room = REMEMBERED.saturating_sub(self.summed.len());
         let named = others.into_iter().filter(|key| sum_of(key) == OTHERS);
         self.summed.extend(named.take(room));
-        capture.header.left_out.owners = self.summed.len() as u64;
+        self.capture.header.left_out.owners = self.summed();
     }
 
     /// Leaves out rows of network namespaces that are gone. One whose counts and the kernel's differ stays.

@@ -99,6 +99,8 @@ fn it_takes_no_more_however_many_come_and_go() {
         sizes.push(records);
     }
     assert_eq!(sizes[150], sizes[298]);
+    // 300 were there in all.
+    assert_eq!(story.summed(), 300 - MOST as u64);
     let story = story.capture;
     assert_eq!(story.tallies.len(), MOST + 1);
     assert!(story.owners.len() <= MOST + 1 + Keep::INCIDENT.events);
@@ -131,7 +133,6 @@ fn it_takes_no_more_however_many_come_and_go() {
     assert_eq!(report.attribution.refusals, Some(came + 7 * WINDOWS));
     assert_eq!(report.losses.unattributed, Some(0));
     let words = story.left_out_in_words();
-    // 300 were there in all.
     let told = "victims: what 236 more owners suffered, or a part of it, was recorded as one sum";
     assert!(words.iter().any(|it| it == told), "{words:?}");
     // It is read back as it was.

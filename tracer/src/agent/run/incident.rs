@@ -83,6 +83,7 @@ impl Agent {
         let Some(opened) = self.following.as_ref().and_then(|it| it.state().opened) else {
             return Ok(());
         };
+        let summed = self.story.as_ref().map_or(0, Story::summed);
         let story = match self.story.take() {
             Some(mut story) => {
                 story.extend(window);
@@ -90,6 +91,8 @@ impl Agent {
             }
             None => Story::begin(self.since_before(opened, window)),
         };
+        let more = story.summed().saturating_sub(summed);
+        self.board.hit_times("incident_owners", more);
         let report = story.capture().report_of(OWNERS);
         self.story = Some(story);
         let goes_on = self.triggers.goes_on();
