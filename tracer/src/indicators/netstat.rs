@@ -12,6 +12,8 @@
 //! assert_eq!(netstat.counter(Counter::TCPRcvQDrop), None);
 //! ```
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use thiserror::Error;
 
 use super::reconcile::Counter;
@@ -50,15 +52,56 @@ pub enum NetstatError {
 /// Counters of one network namespace, as the kernel names them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Netstat {
-    groups: Vec<(String, Vec<Field>)>,
+    lines: Vec<Values>,
     errors: Vec<NetstatError>,
 }
 
+/// A line of values with its names.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Field {
-    name: String,
-    /// `None` when the value is no number of 64 bits, or negative (`Tcp: MaxConn` is -1).
-    value: Option<u64>,
+struct Values {
+    of: Arc<Names>,
+    /// `None` where a value is no number of 64 bits, or negative (`Tcp: MaxConn` is -1).
+    values: Box<[Option<u64>]>,
+}
+
+/// A line of names.
+#[derive(Debug, PartialEq, Eq)]
+struct Names {
+    group: String,
+    /// The line without its group.
+    header: String,
+    names: Vec<String>,
+}
+
+/// Lines of names that are shared at most: a kernel has some ten, and of `IcmpMsg` as many as there are sets of types that came.
+const MAX_SHARED: usize = 64;
+
+/// All namespaces of a kernel have the same lines of names, of some 180 in all: there is one of each.
+static SHARED: Shared = Shared(Mutex::new(Vec::new()));
+
+/// Lines of names that are shared.
+struct Shared(Mutex<Vec<Arc<Names>>>);
+
+impl Shared {
+    fn names(&self, group: &str, header: &str) -> Arc<Names> {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = all
+            .iter()
+            .find(|it| it.group == group && it.header == header);
+        if let Some(known) = known {
+            return Arc::clone(known);
+        }
+        let names = header.split_ascii_whitespace().map(str::to_owned);
+        let names = Arc::new(Names {
+            group: group.to_owned(),
+            header: header.to_owned(),
+            names: names.collect(),
+        });
+        if all.len() < MAX_SHARED {
+            all.push(Arc::clone(&names));
+        }
+        names
+    }
 }
 
 impl Netstat {
@@ -103,38 +146,26 @@ impl Netstat {
     }
 
     fn pair(&mut self, line: usize, group: &str, header: &str, values: &str) {
-        let names = header.split_ascii_whitespace().count();
-        let count = values.split_ascii_whitespace().count();
-        if names != count {
+        let of = SHARED.names(group, header);
+        let values: Box<[_]> = values.split_ascii_whitespace().map(number).collect();
+        if of.names.len() != values.len() {
             self.errors.push(NetstatError::Mismatch {
                 line,
                 group: group.to_owned(),
-                names,
-                values: count,
+                names: of.names.len(),
+                values: values.len(),
             });
             return;
         }
-        let fields = header
-            .split_ascii_whitespace()
-            .zip(values.split_ascii_whitespace())
-            .map(|(name, value)| Field {
-                name: name.to_owned(),
-                value: number(value),
-            })
-            .collect();
-        self.groups.push((group.to_owned(), fields));
+        self.lines.push(Values { of, values });
     }
 
     /// The value of a field, as in `get("TcpExt", "PruneCalled")`. `None` when the kernel does not
     /// have it, or its value is not a number from 0 to 2^64 - 1: never 0 in its place.
     #[must_use]
     pub fn get(&self, group: &str, name: &str) -> Option<u64> {
-        self.groups
-            .iter()
-            .filter(|(of, _)| of == group)
-            .flat_map(|(_, fields)| fields)
-            .find(|field| field.name == name)?
-            .value
+        let mut of_group = self.fields().filter(|(of, _, _)| *of == group);
+        of_group.find(|(_, field, _)| *field == name)?.2
     }
 
     /// The value of a counter that is reconciled.
@@ -145,10 +176,9 @@ impl Netstat {
 
     /// Every field with its group and value, in the kernel's order.
     pub fn fields(&self) -> impl Iterator<Item = (&str, &str, Option<u64>)> {
-        self.groups.iter().flat_map(|(group, fields)| {
-            fields
-                .iter()
-                .map(move |field| (group.as_str(), field.name.as_str(), field.value))
+        self.lines.iter().flat_map(|Values { of, values }| {
+            let named = of.names.iter().zip(values);
+            named.map(|(name, value)| (of.group.as_str(), name.as_str(), *value))
         })
     }
 
@@ -211,6 +241,27 @@ Tcp: 1 -1 4711
             netstat.fields().next(),
             Some(("TcpExt", "SyncookiesSent", Some(0)))
         );
+    }
+
+    #[test]
+    fn equal_lines_of_names_are_one() {
+        let shared = Shared(Mutex::new(Vec::new()));
+        let one = shared.names("TcpExt", " A B");
+        assert!(Arc::ptr_eq(&one, &shared.names("TcpExt", " A B")));
+        for (group, header) in [("IpExt", " A B"), ("TcpExt", " A B C")] {
+            let other = shared.names(group, header);
+            assert_eq!(
+                (other.group.as_str(), other.header.as_str()),
+                (group, header)
+            );
+        }
+        // However many there are.
+        for number in 0..2 * MAX_SHARED {
+            let names = shared.names("IcmpMsg", &format!(" InType{number} OutType3"));
+            assert_eq!(names.names, [format!("InType{number}"), "OutType3".into()]);
+        }
+        assert_eq!(shared.0.lock().unwrap().len(), MAX_SHARED);
+        assert!(Arc::ptr_eq(&one, &shared.names("TcpExt", " A B")));
     }
 
     #[test]

@@ -6,7 +6,6 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::bracket::of_netns;
 use crate::{
     aggregate::{self, Delta, Tallies},
     attribute::kept::Kept,
@@ -26,7 +25,7 @@ pub(super) struct Baseline {
     /// Ours; `None` when nothing is traced.
     pub(super) tallies: Option<Tallies>,
     /// By cookie, namespaces that were read before and not at last, as they stood then.
-    unseen: Kept<u64, (KernelCounts, Tallies)>,
+    unseen: Kept<u64, (KernelCounts, Vec<Delta>)>,
 }
 
 impl Baseline {
@@ -71,7 +70,7 @@ impl Baseline {
                 continue;
             };
             start.insert(inum, counts.clone());
-            before.extend(ours);
+            before.extend(ours.iter().map(|it| (it.key, it.value)));
         }
         let rows = rows(&start, since(&before).as_deref());
         (deltas.unwrap_or_default(), rows)
@@ -85,9 +84,11 @@ impl Baseline {
             };
             let now = counts.get(&inum).and_then(|now| now.cookie);
             if now != Some(cookie) {
-                let ours = self.tallies.as_ref().map(|all| of_netns(all, inum));
-                let mut ours = ours.unwrap_or_default();
-                ours.retain(|key, _| key.netns_cookie == cookie);
+                let all = self.tallies.iter().flatten();
+                let own =
+                    all.filter(|(key, _)| (key.netns_inum, key.netns_cookie) == (inum, cookie));
+                // Most are one: a map would take room for eleven.
+                let ours = own.map(|(&key, &value)| Delta { key, value }).collect();
                 self.unseen.learn(cookie, (known.clone(), ours));
                 self.unseen.forget(&cookie);
             }
