@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Capture, Moment};
+use super::{Capture, Moment, story::REMEMBERED};
 use crate::{aggregate::Group, output::size};
 
 /// What was left out that no count is made of.
@@ -118,8 +118,13 @@ impl Capture {
         let mut words: Vec<String> = left.words().into_iter().collect();
         if left.owners > 0 {
             words.push(format!(
-                "victims: what {} suffered, or a part of it, was recorded as one sum",
-                size::count(left.owners, "more owner")
+                "victims: what {}{} suffered, or a part of it, was recorded as one sum",
+                if left.owners < REMEMBERED {
+                    ""
+                } else {
+                    "at least "
+                },
+                size::count(left.owners, "more cgroup")
             ));
         }
         let most = |moment| self.rests.get(&moment).map_or(0, |rest| rest.most);

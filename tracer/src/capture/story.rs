@@ -29,8 +29,8 @@ pub(super) const OTHERS: TallyKey = TallyKey {
     reserved: 0,
 };
 
-/// Most owners of whom it is remembered that they are in the sum of all others, so that each is told once.
-const REMEMBERED: usize = 4096;
+/// Most keys of which it is remembered that they are in the sum of all others, so that each is told once. Where there are as many, there may be more.
+pub(super) const REMEMBERED: u64 = 4096;
 
 /// The windows of an incident as one.
 #[derive(Clone, Debug)]
@@ -100,9 +100,11 @@ impl Story {
         for step in &mut capture.steps {
             step.sum_equal();
         }
-        let room = REMEMBERED.saturating_sub(self.summed.len());
-        let named = others.into_iter().filter(|key| sum_of(key) == OTHERS);
-        self.summed.extend(named.take(room));
+        for key in others.into_iter().filter(|key| sum_of(key) == OTHERS) {
+            if self.summed() < REMEMBERED {
+                self.summed.insert(key);
+            }
+        }
         self.capture.header.left_out.owners = self.summed();
     }
 

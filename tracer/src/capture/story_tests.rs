@@ -133,7 +133,7 @@ fn it_takes_no_more_however_many_come_and_go() {
     assert_eq!(report.attribution.refusals, Some(came + 7 * WINDOWS));
     assert_eq!(report.losses.unattributed, Some(0));
     let words = story.left_out_in_words();
-    let told = "victims: what 236 more owners suffered, or a part of it, was recorded as one sum";
+    let told = "victims: what 236 more cgroups suffered, or a part of it, was recorded as one sum";
     assert!(words.iter().any(|it| it == told), "{words:?}");
     // It is read back as it was.
     assert_eq!(crate::capture::tests::replay(&story), story.report());
@@ -161,6 +161,28 @@ fn whoever_suffers_now_is_told_beside_those_who_suffered_most() {
         Kind::Other,
         "though it is the largest"
     );
+}
+
+#[test]
+fn where_not_all_are_remembered_there_are_at_least_as_many() {
+    let mut story = Story::begin(window(&[]));
+    let keys = (1..REMEMBERED - 1).map(|cgroup_id| TallyKey {
+        cgroup_id,
+        ..TallyKey::default()
+    });
+    story.summed = keys.collect();
+    // One more in the sum each time; the third finds no room.
+    for (n, told) in [
+        (1, "what 4095 "),
+        (2, "what at least 4096 "),
+        (3, "what at least 4096 "),
+    ] {
+        let many: Vec<_> = (0..n + MOST as u64).map(|it| (comes(it), 5)).collect();
+        story.extend(window(&many));
+        let words = story.capture().left_out_in_words();
+        assert!(words.iter().any(|it| it.contains(told)), "{words:?}");
+    }
+    assert_eq!(story.summed(), REMEMBERED);
 }
 
 #[test]
